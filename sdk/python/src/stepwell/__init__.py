@@ -1,0 +1,1 @@
+"""Durable functions and workflows for ordinary HTTP services."""
