@@ -1,0 +1,90 @@
+"""The way to Postgres: two pools and the query files.
+
+Every statement stands in a file of its own under `sql/<part>/<method>.sql` and is sent as it is, with named parameters.
+Two pools, so that a burst of starts or page views can never keep a lease from being renewed: `main` for everything, `duty`
+for renewal, reaping and hints. Connections are in autocommit; a transaction is always explicit, and never spans an HTTP
+call. When Postgres is away, callers get `Unavailable` after `timeout`; the pools reconnect by themselves with backoff.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from importlib.resources import files
+from typing import Any, LiteralString, cast
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from ..errors import Unavailable
+
+Connection = AsyncConnection[TupleRow]
+Lost = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
+
+
+@cache
+def statement(name: str) -> LiteralString:
+    """The text of `sql/<name>.sql`."""
+    return cast(LiteralString, files(__package__).joinpath(f"sql/{name}.sql").read_text())
+
+
+class Database:
+    """Pools to one database. Open with `await Database.open(url)`, end with `close()`."""
+
+    def __init__(self, url: str, *, size: int, timeout: float) -> None:
+        # TCP keepalives and tcp_user_timeout: a peer that vanished is noticed in seconds, not hours.
+        options: dict[str, Any] = {
+            "autocommit": True,
+            "connect_timeout": 5,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 15_000,
+            "application_name": "stepwell",
+        }
+        self.url = url
+        self._options = options
+        self._main: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            url, kwargs=options, min_size=1, max_size=size, timeout=timeout, open=False, name="main", reconnect_timeout=0, check=None
+        )
+        self._duty: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            url, kwargs=options, min_size=1, max_size=2, timeout=timeout, open=False, name="duty", reconnect_timeout=0
+        )
+
+    @classmethod
+    async def open(cls, url: str, *, size: int = 8, timeout: float = 10.0) -> "Database":
+        """Raises Unavailable when no connection can be had within `timeout` seconds."""
+        database = cls(url, size=size, timeout=timeout)
+        try:
+            await database._main.open(wait=True, timeout=timeout)
+            await database._duty.open(wait=True, timeout=timeout)
+        except Lost as error:
+            await database.close()
+            raise Unavailable(f"no connection to Postgres within {timeout:g} s: {error}") from error
+        return database
+
+    async def close(self) -> None:
+        await self._main.close()
+        await self._duty.close()
+
+    @asynccontextmanager
+    async def connection(self, *, duty: bool = False) -> AsyncIterator[Connection]:
+        """A connection in autocommit. Raises Unavailable when Postgres is away, also in the middle."""
+        pool = self._duty if duty else self._main
+        try:
+            async with pool.connection() as connection:
+                yield connection
+        except Lost as error:
+            # A broken pool is told at once, instead of finding out connection by connection.
+            await pool.check()
+            raise Unavailable(f"Postgres is away: {str(error).strip() or type(error).__name__}") from error
+
+    @asynccontextmanager
+    async def transaction(self, *, duty: bool = False) -> AsyncIterator[Connection]:
+        async with self.connection(duty=duty) as connection, connection.transaction():
+            yield connection
+
+    async def dedicated(self) -> Connection:
+        """A connection of its own, for LISTEN; the caller closes it."""
+        return await AsyncConnection.connect(self.url, **self._options)

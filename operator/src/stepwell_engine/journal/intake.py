@@ -1,0 +1,271 @@
+"""Events in, runs out.
+
+Accepting an event is one transaction: the event's row, its deduplication key, the match of triggers, the runs and their jobs.
+Either all of it is committed and the sender is told so, or none of it is (R8). Many events are accepted by the same few
+statements, which is what the gateway's group commit uses. Waits are matched by a second transaction, begun after this one:
+see `waits`.
+
+A repeat of a deduplicated event, or of an idempotency key, answers with what the first one started, whatever its state.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import orjson
+from psycopg.rows import dict_row
+
+from .. import definition as definitions
+from ..clock import Ids
+from ..errors import Conflict, NotFound
+from ..expressions import ExpressionError, condition_holds
+from ..failpoints import failpoint
+from ..model import Accepted, Kind, NewEvent, NewRun, Trigger
+from .database import Connection, Database, statement
+
+#: How long event ids and idempotency keys answer repeats.
+WINDOW = timedelta(hours=24)
+
+_CACHED_POLICIES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """What a revision says about runs as they are created."""
+
+    priority: int
+    run_timeout: timedelta | None
+
+
+class Intake:
+    def __init__(self, database: Database, *, ids: Ids) -> None:
+        self._database = database
+        self._ids = ids
+        self._policies: dict[tuple[int, int], Policies] = {}
+
+    async def accept_events(self, events: Sequence[NewEvent]) -> list[Accepted]:
+        """Record `events` and start what they trigger, all or nothing, in one transaction. Answers are in the order of
+        `events`; when this returns, everything in them is committed."""
+        ids = [self._ids.uuid7() for _ in events]
+        async with self._database.transaction() as connection:
+            repeats = await self._deduplicate(connection, events, ids)
+            fresh = [(event_id, event) for event_id, event in zip(ids, events, strict=True) if event_id not in repeats]
+            runs, held = await self._triggered(connection, fresh)
+            run_ids = [self._ids.uuid7() for _ in runs]
+            async with connection.pipeline():
+                if fresh:
+                    await connection.execute(
+                        statement("intake/insert_events"),
+                        {
+                            "ids": [event_id for event_id, _ in fresh],
+                            "app_ids": [event.app_id for _, event in fresh],
+                            "external_ids": [event.deduplicate or str(event_id) for event_id, event in fresh],
+                            "names": [event.name for _, event in fresh],
+                            "data": [event.data for _, event in fresh],
+                        },
+                    )
+                if runs:
+                    await self._insert(connection, run_ids, runs, held)
+        failpoint("after_accept")
+        started: dict[UUID, list[UUID]] = {}
+        for run_id, run in zip(run_ids, runs, strict=True):
+            if run.event_id is not None:
+                started.setdefault(run.event_id, []).append(run_id)
+        return [
+            repeats.get(event_id) or Accepted(event_id=event_id, run_ids=tuple(started.get(event_id, ())), duplicate=False)
+            for event_id in ids
+        ]
+
+    async def start_run(
+        self,
+        app_id: str,
+        *,
+        kind: Kind,
+        name: str,
+        input: bytes,
+        labels: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> tuple[UUID, bool]:
+        """Start one run by hand. Answers (run id, whether it is new).
+        Raises NotFound for an unknown or retired definition, Conflict for a suspended one."""
+        async with self._database.transaction() as connection:
+            async with connection.cursor(row_factory=dict_row) as cursor:
+                await cursor.execute(statement("definitions/get_definition"), {"app_id": app_id, "kind": kind, "name": name})
+                row = await cursor.fetchone()
+            if row is None or row["retired"]:
+                raise NotFound(f"{kind} {name!r} is not declared in this app: apply it or sync the app first")
+            if row["suspended"]:
+                raise Conflict(f"{kind} {name!r} is suspended: set spec.suspend to false first")
+            run_id = self._ids.uuid7()
+            if idempotency_key is not None:
+                first = await self._claim_key(connection, int(row["id"]), idempotency_key, run_id)
+                if first != run_id:
+                    return first, False
+            policies = await self._policies_of(connection, {(int(row["id"]), int(row["revision"]))})
+            policy = policies[int(row["id"]), int(row["revision"])]
+            run = NewRun(
+                app_id=app_id,
+                definition_id=int(row["id"]),
+                kind=kind,
+                name=name,
+                revision=int(row["revision"]),
+                trigger=Trigger.MANUAL,
+                event_ref=str(run_id),
+                event_name="$start",
+                input=input,
+                labels=labels or {},
+                priority=policy.priority,
+                run_timeout=policy.run_timeout,
+            )
+            await self._insert(connection, [run_id], [run], [False])
+        return run_id, True
+
+    async def insert(self, connection: Connection, runs: Sequence[tuple[UUID, NewRun]]) -> None:
+        """Runs that a schedule or a rerun starts, inside the caller's transaction."""
+        policies = await self._policies_of(connection, {(run.definition_id, run.revision) for _, run in runs})
+        await self._insert(connection, [i for i, _ in runs], [r for _, r in runs], [False] * len(runs), policies=policies)
+
+    async def _deduplicate(self, connection: Connection, events: Sequence[NewEvent], ids: Sequence[UUID]) -> dict[UUID, Accepted]:
+        """The events that are repeats, by the id they would have got. Within one batch the first of equals wins."""
+        first: dict[tuple[str, str], UUID] = {}
+        for event_id, event in zip(ids, events, strict=True):
+            if event.deduplicate is not None:
+                first.setdefault((event.app_id, event.deduplicate), event_id)
+        if not first:
+            return {}
+        keys = sorted(first)
+        parameters = {"app_ids": [app_id for app_id, _ in keys], "keys": [key for _, key in keys]}
+        rows = await connection.execute(
+            statement("intake/claim_event_keys"), {**parameters, "event_ids": [first[key] for key in keys], "window": WINDOW}
+        )
+        fresh = {row[0] for row in await rows.fetchall()}
+        known: dict[tuple[str, str], Accepted] = {}
+        if any(event.deduplicate is not None and event_id not in fresh for event_id, event in zip(ids, events, strict=True)):
+            found = await connection.execute(statement("intake/find_repeated"), parameters)
+            known = {
+                (app_id, key): Accepted(event_id=event_id, run_ids=tuple(run_ids), duplicate=True)
+                for app_id, key, event_id, run_ids in await found.fetchall()
+            }
+        return {
+            event_id: known[event.app_id, event.deduplicate]
+            for event_id, event in zip(ids, events, strict=True)
+            if event.deduplicate is not None and event_id not in fresh
+        }
+
+    async def _triggered(self, connection: Connection, fresh: Sequence[tuple[UUID, NewEvent]]) -> tuple[list[NewRun], list[bool]]:
+        """The runs that `fresh` events start, and which of them are held because their definition is suspended."""
+        if not fresh:
+            return [], []
+        pairs = {(event.app_id, event.name) for _, event in fresh}
+        async with connection.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(
+                statement("intake/match_triggers"),
+                {"app_ids": [app_id for app_id, _ in pairs], "event_names": [name for _, name in pairs]},
+            )
+            matches: dict[tuple[str, str], list[dict[str, object]]] = {}
+            for row in await cursor.fetchall():
+                matches.setdefault((row["app_id"], row["event_name"]), []).append(row)
+        wanted = {(int(str(m["definition_id"])), int(str(m["revision"]))) for found in matches.values() for m in found}
+        policies = await self._policies_of(connection, wanted)
+        runs: list[NewRun] = []
+        held: list[bool] = []
+        for event_id, event in fresh:
+            started: set[int] = set()
+            for match in matches.get((event.app_id, event.name), ()):
+                definition_id, revision = int(str(match["definition_id"])), int(str(match["revision"]))
+                condition = match["condition"]
+                if definition_id in started or (condition is not None and not _holds(str(condition), event_id, event)):
+                    continue
+                started.add(definition_id)
+                policy = policies[definition_id, revision]
+                held.append(bool(match["suspended"]))
+                runs.append(
+                    NewRun(
+                        app_id=event.app_id,
+                        definition_id=definition_id,
+                        kind=Kind(str(match["kind"])),
+                        name=str(match["name"]),
+                        revision=revision,
+                        trigger=Trigger.EVENT,
+                        event_ref=event.deduplicate or str(event_id),
+                        event_name=event.name,
+                        input=event.data,
+                        event_id=event_id,
+                        priority=policy.priority,
+                        run_timeout=policy.run_timeout,
+                    )
+                )
+        return runs, held
+
+    async def _claim_key(self, connection: Connection, definition_id: int, key: str, run_id: UUID) -> UUID:
+        parameters = {"definition_id": definition_id, "key": key}
+        row = await (
+            await connection.execute(statement("intake/claim_idempotency_key"), {**parameters, "run_id": run_id, "window": WINDOW})
+        ).fetchone()
+        if row is None:
+            row = await (await connection.execute(statement("intake/find_idempotent_run"), parameters)).fetchone()
+        assert row is not None
+        return UUID(str(row[0]))
+
+    async def _policies_of(self, connection: Connection, wanted: set[tuple[int, int]]) -> dict[tuple[int, int], Policies]:
+        """Revisions never change, so what was read of them once stays true."""
+        missing = [key for key in wanted if key not in self._policies]
+        if missing:
+            rows = await connection.execute(
+                statement("intake/get_policies"),
+                {"definition_ids": [key[0] for key in missing], "revisions": [key[1] for key in missing]},
+            )
+            if len(self._policies) > _CACHED_POLICIES:
+                self._policies.clear()
+            for definition_id, number, document in await rows.fetchall():
+                parsed = orjson.loads(document)
+                timeout = (parsed.get("timeouts") or {}).get("run")
+                self._policies[definition_id, number] = Policies(
+                    priority=int(parsed.get("priority") or 0),
+                    run_timeout=None if timeout is None else definitions.parse_duration(timeout),
+                )
+        return {key: self._policies[key] for key in wanted}
+
+    async def _insert(
+        self,
+        connection: Connection,
+        ids: Sequence[UUID],
+        runs: Sequence[NewRun],
+        held: Sequence[bool],
+        *,
+        policies: Mapping[tuple[int, int], Policies] | None = None,
+    ) -> None:
+        def policy(run: NewRun) -> Policies:
+            return policies[run.definition_id, run.revision] if policies else Policies(run.priority, run.run_timeout)
+
+        await connection.execute(
+            statement("intake/insert_runs"),
+            {
+                "ids": list(ids),
+                "app_ids": [run.app_id for run in runs],
+                "definition_ids": [run.definition_id for run in runs],
+                "kinds": [run.kind.value for run in runs],
+                "names": [run.name for run in runs],
+                "revisions": [run.revision for run in runs],
+                "held": list(held),
+                "triggers": [run.trigger.value for run in runs],
+                "event_ids": [run.event_id for run in runs],
+                "event_refs": [run.event_ref for run in runs],
+                "event_names": [run.event_name for run in runs],
+                "inputs": [run.input for run in runs],
+                "labels": [json.dumps(dict(run.labels)) for run in runs],
+                "reruns": [run.rerun_of for run in runs],
+                "run_timeouts": [policy(run).run_timeout for run in runs],
+                "priorities": [policy(run).priority for run in runs],
+            },
+        )
+
+
+def _holds(condition: str, event_id: UUID, event: NewEvent) -> bool:
+    """A condition that can't be evaluated on this event (a missing field, say) does not hold."""
+    try:
+        return condition_holds(condition, {"id": event.deduplicate or str(event_id), "name": event.name, "data": orjson.loads(event.data)})
+    except ExpressionError:
+        return False

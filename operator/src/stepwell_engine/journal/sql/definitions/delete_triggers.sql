@@ -1,0 +1,1 @@
+delete from stepwell.trigger where definition_id = any (%(ids)s)

@@ -1,0 +1,8 @@
+-- Runs that were held because their definition was suspended go on.
+with held as (
+    update stepwell.run set activity = 'queued', reason = null, changed = pg_current_xact_id()
+    where definition_id = %(id)s and status = 'active' and activity = 'paused' and reason = 'Suspended'
+    returning id, app_id
+)
+insert into stepwell.job (run_id, app_id) select id, app_id from held
+on conflict (run_id) do update set woken = true
