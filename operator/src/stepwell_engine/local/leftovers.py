@@ -1,10 +1,10 @@
 """What a killed or powered-off start left behind in a cluster's folder.
 
-Called only by the holder of the directory's lock, so any server still found on the cluster is an orphan: its parent was
-killed. It is recognised by its working directory, which Postgres sets to the cluster, never by a number in a file: after a
-power cut the pid in `postmaster.pid` may belong to a stranger, which must neither be signalled nor believed. Orphans are
-shut down cleanly, then with force. After that the pid file is removed, also where Postgres itself would refuse to (pid
-reused by a process of the same user, or an orphan that nobody reaps).
+Called only by the holder of the directory's lock, so any server still found on the cluster is an orphan: its parent
+was killed. It is recognised by its working directory, which Postgres sets to the cluster, never by a number in a file:
+after a power cut the pid in `postmaster.pid` may belong to a stranger, which must neither be signalled nor believed.
+Orphans are shut down cleanly, then with force. After that the pid file is removed, also where Postgres itself would
+refuse to (pid reused by a process of the same user, or an orphan that nobody reaps).
 """
 
 import contextlib

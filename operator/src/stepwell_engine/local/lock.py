@@ -1,8 +1,8 @@
 """One owner per data directory.
 
-An advisory lock (flock) on a file in the directory: the kernel drops it when its holder dies, however it dies, so there
-is no stale lock to clean up after a power cut. The file's text says who holds it, for the message to the second one. The
-descriptor is not inherited, so that a child that outlives its parent doesn't hold the lock for it.
+An advisory lock (flock) on a file in the directory: the kernel drops it when its holder dies, however it dies, so
+there is no stale lock to clean up after a power cut. The file's text says who holds it, for the message to the second
+one. The descriptor is not inherited, so that a child that outlives its parent doesn't hold the lock for it.
 """
 
 import fcntl
@@ -23,7 +23,8 @@ class DirectoryLock:
 
     @classmethod
     def acquire(cls, directory: Path) -> Self:
-        """Makes the directory if need be. Raises AlreadyRunning naming the holder, LocalProblem if it can't be written."""
+        """Makes the directory if need be. Raises AlreadyRunning naming the holder, LocalProblem if it can't be
+        written."""
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

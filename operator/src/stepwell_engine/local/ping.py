@@ -9,7 +9,9 @@ import socket
 import struct
 from pathlib import Path
 
-_STARTUP = b"".join(part.encode() + b"\0" for part in ("user", "stepwell", "database", "postgres", "application_name", "stepwell-ping"))
+_STARTUP = b"".join(
+    part.encode() + b"\0" for part in ("user", "stepwell", "database", "postgres", "application_name", "stepwell-ping")
+)
 _MESSAGE = struct.pack("!ii", 8 + len(_STARTUP) + 1, 196608) + _STARTUP + b"\0"
 
 

@@ -3,9 +3,10 @@
 `Cluster` is the data directory: made once, healed before each start, and turned into the command line that serves it.
 `Postgres` runs that command for whoever has no supervisor (tests, benchmarks); `stepwell dev` gives it to its own.
 
-Promises: the cluster is whole or absent (it is made beside its place and renamed); a start after kill -9, power cut or with
-an orphaned server around succeeds by itself; the server ends with its parent; nobody but this user can connect, since it
-listens only on a Unix socket in a folder of mode 0700. Failures are `LocalProblem`s that carry the server's last words.
+Promises: the cluster is whole or absent (it is made beside its place and renamed); a start after kill -9, power cut or
+with an orphaned server around succeeds by itself; the server ends with its parent; nobody but this user can connect,
+since it listens only on a Unix socket in a folder of mode 0700. Failures are `LocalProblem`s that carry the server's
+last words.
 """
 
 import contextlib
@@ -94,8 +95,17 @@ class Cluster:
     def command(self) -> Command:
         """The server's command line. It ends with the calling process (and thread), by a fast shutdown."""
         program = self._binaries.program("postgres")
-        options = {**self._options, "unix_socket_directories": str(self.socket.parent), "unix_socket_permissions": "0700"}
-        arguments = [program, "-D", self._path(), *(part for name, value in options.items() for part in ("-c", f"{name}={value}"))]
+        options = {
+            **self._options,
+            "unix_socket_directories": str(self.socket.parent),
+            "unix_socket_permissions": "0700",
+        }
+        arguments = [
+            program,
+            "-D",
+            self._path(),
+            *(part for name, value in options.items() for part in ("-c", f"{name}={value}")),
+        ]
         return Command(self._leashed(arguments), _environment(), self._descriptors())
 
     def answers(self, *, timeout: float = 2.0) -> bool:
@@ -124,7 +134,18 @@ class Cluster:
             os.chown(scratch, self._account.uid, self._account.gid)
         place, self.folder = self.folder, scratch
         try:
-            self._run("initdb", "-D", self._path(), "-U", "stepwell", "-E", "UTF8", "--locale=C", "--auth-local=trust", "--auth-host=reject")
+            self._run(
+                "initdb",
+                "-D",
+                self._path(),
+                "-U",
+                "stepwell",
+                "-E",
+                "UTF8",
+                "--locale=C",
+                "--auth-local=trust",
+                "--auth-host=reject",
+            )
             self._run("postgres", "--single", "-D", self._path(), "postgres", text="create database stepwell\n")
         finally:
             self.folder = place
@@ -134,7 +155,7 @@ class Cluster:
         scratch.rename(place)
 
     def _run(self, program: str, *arguments: str, text: str = "") -> None:
-        result = subprocess.run(
+        result = subprocess.run(  # noqa: S603 - our own arguments
             self._leashed([self._binaries.program(program), *arguments]),
             input=text,
             env=_environment(),
@@ -146,18 +167,30 @@ class Cluster:
             check=False,
         )
         if result.returncode != 0:
-            raise LocalProblem(f"PostgreSQL could not be set up in {self._root} ({program}): {_last_lines(result.stdout)}")
+            raise LocalProblem(
+                f"PostgreSQL could not be set up in {self._root} ({program}): {_last_lines(result.stdout)}"
+            )
 
     def _leashed(self, arguments: list[str]) -> tuple[str, ...]:
         account = f"{self._account.uid}:{self._account.gid}" if self._account else "-"
-        return (sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), str(int(Shutdown.FAST)), account, *arguments)
+        return (
+            sys.executable,
+            "-I",
+            "-S",
+            leash.__file__,
+            str(os.getpid()),
+            str(int(Shutdown.FAST)),
+            account,
+            *arguments,
+        )
 
     def _descriptors(self) -> tuple[int, ...]:
         return () if self._descriptor is None else (self._descriptor,)
 
     def _path(self) -> str:
-        """The cluster's path as the server's account can walk it. Where a folder above is closed to that account (root's
-        own home), the server is handed the opened folder instead, and reaches it without passing the ones above."""
+        """The cluster's path as the server's account can walk it. Where a folder above is closed to that account
+        (root's own home), the server is handed the opened folder instead, and reaches it without passing the ones
+        above."""
         if self._account is None or self._account.may_pass(self.folder):
             return str(self.folder)
         if sys.platform != "linux":
@@ -170,7 +203,7 @@ class Cluster:
         return f"/proc/self/fd/{self._descriptor}"
 
     def _make_socket_folder(self) -> Path:
-        for place in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):
+        for place in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):  # noqa: S108 - mkdtemp inside
             if not place.is_dir() or (self._account and not self._account.may_pass(place)):
                 continue
             if len(os.fsencode(place)) + len(leftovers.SOCKET_PREFIX) + 9 > _LONGEST_SOCKET_FOLDER:
@@ -207,7 +240,7 @@ class Postgres:
         command = self.cluster.command()
         with self._log.open("ab") as log:
             start = log.tell()
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - our own arguments
                 command.arguments,
                 env=command.environment,
                 pass_fds=command.descriptors,
@@ -229,7 +262,8 @@ class Postgres:
             time.sleep(0.02)
 
     def stop(self, how: Shutdown = Shutdown.FAST, *, timeout: float = 30.0) -> None:
-        """End it; harmless when it isn't running. A fast shutdown that takes longer than `timeout` becomes an immediate one."""
+        """End it; harmless when it isn't running. A fast shutdown that takes longer than `timeout` becomes an
+        immediate one."""
         process = self._process
         if process is None:
             return
@@ -246,7 +280,9 @@ class Postgres:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
         self.cluster.close()
 

@@ -1,9 +1,9 @@
 """What can keep the local stack from starting or staying up, told to a person.
 
-    StepwellError
-    └── LocalProblem          the message says what is wrong and what to do; never shown with a traceback
-        ├── AlreadyRunning    another `stepwell dev` holds the data directory or the port
-        └── CrashLoop         a child ends again and again
+StepwellError
+└── LocalProblem          the message says what is wrong and what to do; never shown with a traceback
+    ├── AlreadyRunning    another `stepwell dev` holds the data directory or the port
+    └── CrashLoop         a child ends again and again
 """
 
 from ..errors import StepwellError
