@@ -1,7 +1,7 @@
 """What the views answer with: rows of the read model as frozen values.
 
-A payload comes as its beginning and its whole size, never all of it: a page of a thousand steps stays small, and the whole
-bytes are asked for one at a time. `changed` is the id of the transaction that last touched a run.
+A payload comes as its beginning and its whole size, never all of it: a page of a thousand steps stays small, and the
+whole bytes are asked for one at a time. `changed` is the id of the transaction that last touched a run.
 """
 
 from collections.abc import Mapping, Sequence

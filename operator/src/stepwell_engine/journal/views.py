@@ -1,23 +1,20 @@
 """The read model: what people look at. Reads only; nothing here takes a lock or moves a run.
 
-Lists are paged by key (`before` the last id seen), never by offset: a page neither skips nor repeats a row that was there
-when the first page was read, whatever is inserted meanwhile. A run with its journal is read in one snapshot, so that the
-state and the ordinal to go on from belong together. `runs_changed` follows all runs in the order of (changed, id), bounded
-by the oldest transaction in progress, where a bare `id > last` would skip what commits late.
+Lists are paged by key (`before` the last id seen), never by offset: a page neither skips nor repeats a row that was
+there when the first page was read, whatever is inserted meanwhile. A run with its journal is read in one snapshot, so
+that the state and the ordinal to go on from belong together. `runs_changed` follows all runs in the order of
+(changed, id), bounded by the oldest transaction in progress, where a bare `id > last` would skip what commits late.
 
-Statements whose filters may be null are planned each time with their values (`prepare=False`): a generic plan would read
-past all of history for a rare state. Every read ends after `statement_timeout`; then, and when Postgres is away, the caller
-gets Unavailable.
+Statements whose filters may be null are planned each time with their values (`prepare=False`): a generic plan would
+read past all of history for a rare state. When Postgres is away the caller gets Unavailable.
 """
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
-from psycopg import errors
 from psycopg.rows import class_row
 
-from ..errors import Unavailable
 from .database import Connection, Database, statement
 from .run_filter import RunFilter
 from .summaries import (
@@ -131,7 +128,14 @@ class Views:
         before: UUID | None = None,
         limit: int = 50,
     ) -> Sequence[EventSummary]:
-        keys = {"app": app, "name": name, "event_id": event_id, "before": before, "limit": limit, "preview": self._preview}
+        keys = {
+            "app": app,
+            "name": name,
+            "event_id": event_id,
+            "before": before,
+            "limit": limit,
+            "preview": self._preview,
+        }
         return await self._rows(EventSummary, "list_events", keys)
 
     async def list_schedules(self, *, app: str | None = None) -> Sequence[ScheduleSummary]:
@@ -152,9 +156,6 @@ class Views:
 
 
 async def _fetch(connection: Connection, kind: type[T], name: str, keys: dict[str, Any]) -> Sequence[T]:
-    try:
-        async with connection.cursor(row_factory=class_row(kind)) as cursor:
-            await cursor.execute(statement(f"views/{name}"), keys, prepare=False)
-            return await cursor.fetchall()
-    except errors.QueryCanceled as error:
-        raise Unavailable(f"the view {name} took too long: narrow the filter or try again") from error
+    async with connection.cursor(row_factory=class_row(kind)) as cursor:
+        await cursor.execute(statement(f"views/{name}"), keys, prepare=False)
+        return await cursor.fetchall()
