@@ -10,7 +10,7 @@ A repeat of a deduplicated event, or of an idempotency key, answers with what th
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -122,10 +122,11 @@ class Intake:
             await self._insert(connection, [run_id], [run], [False])
         return run_id, True
 
-    async def insert(self, connection: Connection, runs: Sequence[tuple[UUID, NewRun]]) -> None:
-        """Runs that a schedule or a rerun starts, inside the caller's transaction."""
-        policies = await self._policies_of(connection, {(run.definition_id, run.revision) for _, run in runs})
-        await self._insert(connection, [i for i, _ in runs], [r for _, r in runs], [False] * len(runs), policies=policies)
+    async def insert(self, connection: Connection, run_id: UUID, run: NewRun, *, delay: timedelta = timedelta()) -> None:
+        """A run that a schedule or a rerun starts, inside the caller's transaction; priority and timeout are its revision's."""
+        policy = (await self._policies_of(connection, {(run.definition_id, run.revision)}))[run.definition_id, run.revision]
+        run = replace(run, priority=policy.priority, run_timeout=policy.run_timeout)
+        await self._insert(connection, [run_id], [run], [False], delay=delay)
 
     async def _deduplicate(self, connection: Connection, events: Sequence[NewEvent], ids: Sequence[UUID]) -> dict[UUID, Accepted]:
         """The events that are repeats, by the id they would have got. Within one batch the first of equals wins."""
@@ -235,11 +236,8 @@ class Intake:
         runs: Sequence[NewRun],
         held: Sequence[bool],
         *,
-        policies: Mapping[tuple[int, int], Policies] | None = None,
+        delay: timedelta = timedelta(),
     ) -> None:
-        def policy(run: NewRun) -> Policies:
-            return policies[run.definition_id, run.revision] if policies else Policies(run.priority, run.run_timeout)
-
         await connection.execute(
             statement("intake/insert_runs"),
             {
@@ -257,8 +255,9 @@ class Intake:
                 "inputs": [run.input for run in runs],
                 "labels": [json.dumps(dict(run.labels)) for run in runs],
                 "reruns": [run.rerun_of for run in runs],
-                "run_timeouts": [policy(run).run_timeout for run in runs],
-                "priorities": [policy(run).priority for run in runs],
+                "run_timeouts": [run.run_timeout for run in runs],
+                "priorities": [run.priority for run in runs],
+                "delays": [delay] * len(runs),
             },
         )
 

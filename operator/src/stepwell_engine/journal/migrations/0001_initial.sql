@@ -149,6 +149,7 @@ create table stepwell.run (
     output        stepwell.json_text,
     error         stepwell.json_text,
     labels        jsonb       not null default '{}',
+    priority      smallint    not null default 0,
     rerun_of      uuid,
     cancel_requested boolean  not null default false,
     deadline      timestamptz,                      -- timeouts.run; null: none
@@ -195,6 +196,7 @@ create table stepwell.journal (
     called_at    timestamptz,                       -- the call to the app left
     app_ms       real,                              -- time spent in the app
     committed_at timestamptz not null default clock_timestamp(),
+    outcome      text        check (outcome in ('due', 'event', 'timed_out')),  -- how a wait ended
     token        bigint,                            -- the lease under which it was accepted, and
     seq          integer,                           -- the exchange under that lease
     primary key (run_id, ordinal),
@@ -245,3 +247,9 @@ create table stepwell.wait (
 create index wait_due on stepwell.wait (due) where resolved_at is null and due is not null;
 -- waits/candidates
 create index wait_by_event on stepwell.wait (app_id, event_name) where resolved_at is null and event_name is not null;
+
+-- Duties that only one process at a time does, each claimed by a row lock for the length of a transaction.
+create table stepwell.duty (
+    name text primary key
+);
+insert into stepwell.duty (name) values ('timers'), ('retention');

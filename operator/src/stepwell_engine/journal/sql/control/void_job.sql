@@ -1,0 +1,1 @@
+delete from stepwell.job where run_id = %(run_id)s

@@ -1,0 +1,1 @@
+select from stepwell.duty where name = 'retention' for update skip locked

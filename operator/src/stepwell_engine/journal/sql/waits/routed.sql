@@ -1,0 +1,1 @@
+update stepwell.event set unrouted = false where id = any (%(event_ids)s)
