@@ -20,7 +20,7 @@ from .problems import LocalProblem
 SOCKET_PREFIX = "stepwell-pg-"
 
 #: Fast shutdown, then immediate, then force; each with its patience in seconds.
-_INSISTENCE = ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
+_INSISTENCE = ((signal.SIGINT, 8.0), (signal.SIGQUIT, 3.0), (signal.SIGKILL, 5.0))
 
 
 def clear(cluster: Path) -> bool:
@@ -59,8 +59,8 @@ def _stop_orphans(cluster: Path) -> bool:
     if not servers:
         return False
     for sign, patience in _INSISTENCE:
-        # The postmaster ends its children; force and children that outlived it are dealt with one by one.
-        for process in servers if sign == signal.SIGKILL else servers[:1]:
+        # A postmaster ends its children. Without one they notice and end by themselves, unless they are frozen.
+        for process in servers if sign == signal.SIGKILL else filter(_is_postmaster, servers):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(sign)
                 process.send_signal(signal.SIGCONT)
@@ -72,6 +72,14 @@ def _stop_orphans(cluster: Path) -> bool:
             return True
     pids = ", ".join(str(process.pid) for process in servers)
     raise LocalProblem(f"PostgreSQL left over on {cluster} (process {pids}) can't be stopped: end it, then start again")
+
+
+def _is_postmaster(process: psutil.Process) -> bool:
+    """Children replace their command line by a title."""
+    try:
+        return "-D" in process.cmdline()
+    except psutil.Error:
+        return False
 
 
 def _parent(process: psutil.Process) -> int:

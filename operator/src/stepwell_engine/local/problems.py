@@ -19,3 +19,8 @@ class AlreadyRunning(LocalProblem):
 
 class CrashLoop(LocalProblem):
     code = "CrashLoop"
+
+
+def last_words(text: str, *, lines: int = 5) -> str:
+    """The end of a program's output on one line, for a message."""
+    return " | ".join(line.strip() for line in text.strip().splitlines()[-lines:]) or "it said nothing"
