@@ -1,3 +1,4 @@
+# ruff: noqa: T201
 """A supervisor with two stand-in children, as a process of its own: what `stepwell dev` is, without what it serves.
 
 Each child listens on a Unix socket and answers one byte. `broken` as second argument makes the second child end at
