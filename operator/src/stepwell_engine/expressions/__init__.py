@@ -14,7 +14,7 @@ process: its length, its depth and the work of its loops are bounded before it r
 from .evaluate import Expression, compile_expression
 from .failure import ExpressionError, InvalidExpression
 from .references import Reference
-from .template import expressions_in, render
+from .template import expressions_in, render, render_url
 
 __all__ = [
     "Expression",
@@ -24,4 +24,5 @@ __all__ = [
     "compile_expression",
     "expressions_in",
     "render",
+    "render_url",
 ]

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
+from urllib.parse import quote
 
 from .evaluate import Expression, compile_expression
 from .failure import ExpressionError, InvalidExpression
@@ -35,6 +36,17 @@ def render(value: Any, scope: Mapping[str, Any], *, path: str) -> Any:
             return [render(item, scope, path=f"{path}[{index}]") for index, item in enumerate(value)]
         case _:
             return value
+
+
+def render_url(text: str, scope: Mapping[str, Any], *, path: str) -> str:
+    """A URL or path with its templates replaced. Every value is percent-encoded, so that data fills a segment or a
+    query value and can't reach another resource.
+
+    Raises:
+        ExpressionError: naming `path`.
+    """
+    parts = parse(text)
+    return "".join(part if isinstance(part, str) else _segment(part, scope, path) for part in parts)
 
 
 def expressions_in(value: Any, *, path: str) -> Iterator[tuple[str, Expression | InvalidExpression]]:
@@ -104,6 +116,13 @@ def _rendered(text: str, scope: Mapping[str, Any], path: str) -> Any:
             f"the text would have {len(joined):,} characters, more than {MOST_TEXT:,}", source=text, path=path
         )
     return joined
+
+
+def _segment(part: Expression, scope: Mapping[str, Any], path: str) -> str:
+    value = _as_text(part.evaluate(scope, path=path))
+    if value in (".", ".."):
+        raise ExpressionError(f"{value!r} would lead to another path", source=part.source, path=path)
+    return quote(value, safe="")
 
 
 def _as_text(value: Any) -> str:
