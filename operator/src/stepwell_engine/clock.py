@@ -39,4 +39,10 @@ class Ids:
 
     def uuid7(self) -> UUID:
         millis = int(self._clock.time() * 1000) & 0xFFFF_FFFF_FFFF
-        return UUID(int=(millis << 80) | (0x7 << 76) | (self._rng.getrandbits(12) << 64) | (0b10 << 62) | self._rng.getrandbits(62))
+        return UUID(
+            int=(millis << 80)
+            | (0x7 << 76)
+            | (self._rng.getrandbits(12) << 64)
+            | (0b10 << 62)
+            | self._rng.getrandbits(62)
+        )

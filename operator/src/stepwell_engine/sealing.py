@@ -27,7 +27,9 @@ class Sealer:
 
     def __init__(self, data_key: bytes) -> None:
         if len(data_key) != 32:
-            raise BadDataKey(f"STEPWELL_DATA_KEY must be 32 bytes in base64, not {len(data_key)}: make one with `openssl rand -base64 32`")
+            raise BadDataKey(
+                f"STEPWELL_DATA_KEY must be 32 bytes in base64, not {len(data_key)}: make one with `openssl rand -base64 32`"
+            )
         self._cipher = AESGCM(data_key)
 
     @classmethod
@@ -45,5 +47,7 @@ class Sealer:
         try:
             plain = self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], app_id.encode())
         except InvalidTag:
-            raise BadDataKey(f"the signing keys of app {app_id} were sealed with another STEPWELL_DATA_KEY: start with that one") from None
+            raise BadDataKey(
+                f"the signing keys of app {app_id} were sealed with another STEPWELL_DATA_KEY: start with that one"
+            ) from None
         return tuple(json.loads(plain))

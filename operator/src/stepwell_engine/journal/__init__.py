@@ -20,7 +20,18 @@ from .schedules import Schedules
 from .views import Views
 from .waits import Waits
 
-__all__ = ["Control", "Database", "Definitions", "Intake", "Journal", "Queue", "Retention", "Schedules", "Views", "Waits"]
+__all__ = [
+    "Control",
+    "Database",
+    "Definitions",
+    "Intake",
+    "Journal",
+    "Queue",
+    "Retention",
+    "Schedules",
+    "Views",
+    "Waits",
+]
 
 
 class Journal:
@@ -42,7 +53,14 @@ class Journal:
 
     @classmethod
     async def open(
-        cls, url: str, *, sealer: Sealer, clock: Clock | None = None, ids: Ids | None = None, size: int = 8, timeout: float = 10.0
+        cls,
+        url: str,
+        *,
+        sealer: Sealer,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        size: int = 8,
+        timeout: float = 10.0,
     ) -> "Journal":
         database = await Database.open(url, size=size, timeout=timeout)
         try:
@@ -59,5 +77,7 @@ class Journal:
     async def __aenter__(self) -> "Journal":
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await self.close()

@@ -61,7 +61,10 @@ class Control:
         decide(run.state, RunEvent.CANCELLED, run=run_id)
         if run.kind == Kind.WORKFLOW and run.compensable and not force:
             await connection.execute(statement("control/wake"), {"run_id": run_id})
-            if await (await connection.execute(statement("control/request_cancel"), {"run_id": run_id})).fetchone() is None:
+            if (
+                await (await connection.execute(statement("control/request_cancel"), {"run_id": run_id})).fetchone()
+                is None
+            ):
                 raise Conflict(f"run {run_id} ended meanwhile")
             return "compensating"
         await connection.execute(statement("control/void_job"), {"run_id": run_id})
@@ -120,7 +123,13 @@ class Control:
                     await connection.execute(statement("control/void_job"), {"run_id": run_id})
                     await connection.execute(
                         statement("control/end_run"),
-                        {"run_id": run_id, "status": "failed", "entry": "run_failed", "reason": "TimedOut", "error": _TIMED_OUT},
+                        {
+                            "run_id": run_id,
+                            "status": "failed",
+                            "entry": "run_failed",
+                            "reason": "TimedOut",
+                            "error": _TIMED_OUT,
+                        },
                     )
         return len(overdue)
 
@@ -134,7 +143,9 @@ async def _get(connection: Connection, run_id: UUID) -> _Run:
     return run
 
 
-async def _end(connection: Connection, run_id: UUID, *, status: Status, entry: str, reason: str, error: bytes | None) -> None:
+async def _end(
+    connection: Connection, run_id: UUID, *, status: Status, entry: str, reason: str, error: bytes | None
+) -> None:
     parameters = {"run_id": run_id, "status": status.value, "entry": entry, "reason": reason, "error": error}
     if await (await connection.execute(statement("control/end_run"), parameters)).fetchone() is None:
         raise Conflict(f"run {run_id} ended meanwhile")

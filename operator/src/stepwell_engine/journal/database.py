@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib.resources import files
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import AsyncConnection
@@ -26,7 +26,7 @@ Lost = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
 @cache
 def statement(name: str) -> LiteralString:
     """The text of `sql/<name>.sql`."""
-    return cast(LiteralString, files(__package__).joinpath(f"sql/{name}.sql").read_text())
+    return files(__package__).joinpath(f"sql/{name}.sql").read_text()
 
 
 class Database:
@@ -46,7 +46,15 @@ class Database:
         self.url = url
         self._options = options
         self._main: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-            url, kwargs=options, min_size=1, max_size=size, timeout=timeout, open=False, name="main", reconnect_timeout=0, check=None
+            url,
+            kwargs=options,
+            min_size=1,
+            max_size=size,
+            timeout=timeout,
+            open=False,
+            name="main",
+            reconnect_timeout=0,
+            check=None,
         )
         self._duty: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url, kwargs=options, min_size=1, max_size=2, timeout=timeout, open=False, name="duty", reconnect_timeout=0

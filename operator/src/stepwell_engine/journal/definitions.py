@@ -11,12 +11,13 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from psycopg.rows import class_row, dict_row
 
 from ..clock import Ids
-from ..definition import FunctionSpec, WorkflowSpec, canonical
+from ..definition import CronTrigger, EventTrigger, FunctionSpec, WorkflowSpec, canonical
 from ..errors import Conflict, NotFound
 from ..model import App, AppSettings, Definition, Kind
 from ..sealing import Sealer
@@ -86,7 +87,9 @@ class Definitions:
                 )
                 found = await self._find(connection, settings.namespace, settings.name, settings.environment)
                 if found is None:
-                    raise Conflict(f"app {settings.name} ({settings.environment}) is being made by somebody else: try again")
+                    raise Conflict(
+                        f"app {settings.name} ({settings.environment}) is being made by somebody else: try again"
+                    )
             await self._update(connection, found, settings)
             found = await self._find(connection, settings.namespace, settings.name, settings.environment)
         assert found is not None
@@ -97,7 +100,9 @@ class Definitions:
         async with self._database.connection() as connection:
             app = await self._app(connection, "definitions/get_app", {"id": app_id})
         if app is None:
-            raise NotFound(f"no app has the id {app_id!r}: take the id that `POST /api/apps` or the StepwellApp's status shows")
+            raise NotFound(
+                f"no app has the id {app_id!r}: take the id that `POST /api/apps` or the StepwellApp's status shows"
+            )
         return app
 
     async def find_app(self, *, namespace: str = "", name: str, environment: str) -> App | None:
@@ -107,7 +112,9 @@ class Definitions:
     async def find_apps(self, *, namespace: str, name: str) -> list[App]:
         """The app in all its environments (normally one)."""
         async with self._database.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
-            await cursor.execute(statement("definitions/find_apps_of_namespace"), {"namespace": namespace, "name": name})
+            await cursor.execute(
+                statement("definitions/find_apps_of_namespace"), {"namespace": namespace, "name": name}
+            )
             return [self._opened(row) for row in await cursor.fetchall()]
 
     async def remove_app(self, app_id: str) -> bool:
@@ -119,7 +126,9 @@ class Definitions:
     async def record_probe(self, app_id: str, *, error: str | None) -> int:
         """Failures in a row, this one included."""
         async with self._database.connection() as connection:
-            row = await (await connection.execute(statement("definitions/record_probe"), {"id": app_id, "error": error})).fetchone()
+            row = await (
+                await connection.execute(statement("definitions/record_probe"), {"id": app_id, "error": error})
+            ).fetchone()
         return int(row[0]) if row else 0
 
     async def record_served(self, app_id: str, served: Served) -> None:
@@ -128,12 +137,24 @@ class Definitions:
             await self._record_served(connection, app_id, served)
 
     async def put_definition(
-        self, app_id: str, declaration: Declaration, *, resource_name: str | None = None, resource_uid: str | None = None
+        self,
+        app_id: str,
+        declaration: Declaration,
+        *,
+        resource_name: str | None = None,
+        resource_uid: str | None = None,
     ) -> Declared:
         """Declare one definition through a resource. It takes over a synced one of the same name."""
         async with self._database.transaction() as connection:
             await self._lock(connection, app_id)
-            return await self._put(connection, app_id, declaration, source="resource", resource_name=resource_name, resource_uid=resource_uid)
+            return await self._put(
+                connection,
+                app_id,
+                declaration,
+                source="resource",
+                resource_name=resource_name,
+                resource_uid=resource_uid,
+            )
 
     async def sync(self, app_id: str, declarations: Sequence[Declaration], *, served: Served) -> list[Declared]:
         """All functions an app serves, at once: those it no longer names stop starting runs, and their runs go on.
@@ -164,7 +185,9 @@ class Definitions:
     async def get_definition(self, app_id: str, *, kind: Kind, name: str) -> tuple[Definition, bytes] | None:
         """The definition with its active revision's document."""
         async with self._database.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
-            await cursor.execute(statement("definitions/get_definition"), {"app_id": app_id, "kind": kind, "name": name})
+            await cursor.execute(
+                statement("definitions/get_definition"), {"app_id": app_id, "kind": kind, "name": name}
+            )
             row = await cursor.fetchone()
         if row is None:
             return None
@@ -177,7 +200,10 @@ class Definitions:
 
     async def get_revision(self, definition_id: int, number: int) -> Revision:
         """Raises NotFound."""
-        async with self._database.connection() as connection, connection.cursor(row_factory=class_row(Revision)) as cursor:
+        async with (
+            self._database.connection() as connection,
+            connection.cursor(row_factory=class_row(Revision)) as cursor,
+        ):
             await cursor.execute(statement("definitions/get_revision"), {"id": definition_id, "number": number})
             revision = await cursor.fetchone()
         if revision is None:
@@ -185,7 +211,14 @@ class Definitions:
         return revision
 
     async def put_schedule(
-        self, app_id: str, *, name: str, definition_id: int, document: Mapping[str, object], suspended: bool, resource_uid: str | None
+        self,
+        app_id: str,
+        *,
+        name: str,
+        definition_id: int,
+        document: Mapping[str, object],
+        suspended: bool,
+        resource_uid: str | None,
     ) -> ScheduleState:
         """Declare a Schedule resource's schedule. An unchanged one keeps its next instant."""
         async with self._database.transaction() as connection:
@@ -207,13 +240,18 @@ class Definitions:
         return row
 
     async def get_schedule(self, app_id: str, *, name: str) -> ScheduleState | None:
-        async with self._database.connection() as connection, connection.cursor(row_factory=class_row(ScheduleState)) as cursor:
+        async with (
+            self._database.connection() as connection,
+            connection.cursor(row_factory=class_row(ScheduleState)) as cursor,
+        ):
             await cursor.execute(statement("definitions/get_schedule"), {"app_id": app_id, "name": name})
             return await cursor.fetchone()
 
     async def remove_schedule(self, app_id: str, *, name: str) -> bool:
         async with self._database.connection() as connection:
-            return (await connection.execute(statement("definitions/remove_schedule"), {"app_id": app_id, "name": name})).rowcount == 1
+            return (
+                await connection.execute(statement("definitions/remove_schedule"), {"app_id": app_id, "name": name})
+            ).rowcount == 1
 
     # Inside a transaction
 
@@ -229,7 +267,12 @@ class Definitions:
     ) -> Declared:
         document = canonical(declaration.document)
         key = {"app_id": app_id, "kind": declaration.kind.value, "name": declaration.name}
-        values = {"source": source, "resource_name": resource_name, "resource_uid": resource_uid, "suspended": declaration.suspended}
+        values = {
+            "source": source,
+            "resource_name": resource_name,
+            "resource_uid": resource_uid,
+            "suspended": declaration.suspended,
+        }
         async with connection.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(statement("definitions/get_definition"), key)
             before = await cursor.fetchone()
@@ -238,18 +281,26 @@ class Definitions:
                 row = await cursor.fetchone()
                 assert row is not None
                 definition_id, revision = int(row["id"]), 1
-                await cursor.execute(statement("definitions/insert_revision"), {"id": definition_id, "document": document})
+                await cursor.execute(
+                    statement("definitions/insert_revision"), {"id": definition_id, "document": document}
+                )
             else:
                 definition_id, revision = int(before["id"]), int(before["revision"])
                 if bytes(before["document"]) != document:
-                    await cursor.execute(statement("definitions/find_revision"), {"id": definition_id, "document": document})
+                    await cursor.execute(
+                        statement("definitions/find_revision"), {"id": definition_id, "document": document}
+                    )
                     row = await cursor.fetchone()
                     if row is None:
-                        await cursor.execute(statement("definitions/insert_revision"), {"id": definition_id, "document": document})
+                        await cursor.execute(
+                            statement("definitions/insert_revision"), {"id": definition_id, "document": document}
+                        )
                         row = await cursor.fetchone()
                         assert row is not None
                     revision = int(row["number"])
-                await cursor.execute(statement("definitions/update_definition"), {"id": definition_id, "revision": revision, **values})
+                await cursor.execute(
+                    statement("definitions/update_definition"), {"id": definition_id, "revision": revision, **values}
+                )
         await self._put_triggers(connection, app_id, definition_id, declaration)
         if before is not None and before["suspended"] and not declaration.suspended:
             await connection.execute(statement("definitions/release_held"), {"id": definition_id})
@@ -269,9 +320,11 @@ class Definitions:
             changed=changed,
         )
 
-    async def _put_triggers(self, connection: Connection, app_id: str, definition_id: int, declaration: Declaration) -> None:
+    async def _put_triggers(
+        self, connection: Connection, app_id: str, definition_id: int, declaration: Declaration
+    ) -> None:
         await connection.execute(statement("definitions/delete_triggers"), {"ids": [definition_id]})
-        events = declaration.spec.event_triggers
+        events = [trigger for trigger in declaration.spec.triggers if isinstance(trigger, EventTrigger)]
         await connection.execute(
             statement("definitions/insert_triggers"),
             {
@@ -282,7 +335,8 @@ class Definitions:
                 "conditions": [trigger.condition for trigger in events],
             },
         )
-        crons = declaration.spec.cron_triggers
+        crons = [trigger.cron for trigger in declaration.spec.triggers if isinstance(trigger, CronTrigger)]
+        target = {"kind": declaration.kind.capitalize(), "name": declaration.name}
         await connection.execute(
             statement("definitions/keep_cron_triggers"),
             {
@@ -290,7 +344,10 @@ class Definitions:
                 "app_id": app_id,
                 "suspended": declaration.suspended,
                 "names": [f"{declaration.kind}/{declaration.name}#{ordinal}" for ordinal in range(len(crons))],
-                "documents": [canonical({"schedule": cron.schedule, "timeZone": cron.time_zone}) for cron in crons],
+                "documents": [
+                    canonical({"targetRef": target, "schedule": cron.expression, "timeZone": cron.time_zone})
+                    for cron in crons
+                ],
             },
         )
 
@@ -332,9 +389,9 @@ class Definitions:
             row = await cursor.fetchone()
         return None if row is None else self._opened(row)
 
-    def _opened(self, row: dict[str, object]) -> App:
+    def _opened(self, row: dict[str, Any]) -> App:
         sealed, app_id = row.pop("signing_keys"), str(row["id"])
-        return App(**row, signing_keys=self._sealer.open(bytes(sealed), app_id=app_id))  # type: ignore[arg-type]
+        return App(**row, signing_keys=self._sealer.open(sealed, app_id=app_id))
 
     async def _update(self, connection: Connection, app: App, settings: AppSettings) -> None:
         keys = settings.signing_keys or app.signing_keys

@@ -17,10 +17,12 @@ from uuid import UUID
 import orjson
 from psycopg.rows import dict_row
 
-from .. import definition as definitions
+from stepwell_protocol.durations import parse_duration
+
 from ..clock import Ids
+from ..definition import EventTrigger
 from ..errors import Conflict, NotFound
-from ..expressions import ExpressionError, condition_holds
+from ..expressions import ExpressionError
 from ..failpoints import failpoint
 from ..model import Accepted, Kind, NewEvent, NewRun, Trigger
 from .database import Connection, Database, statement
@@ -74,7 +76,8 @@ class Intake:
             if run.event_id is not None:
                 started.setdefault(run.event_id, []).append(run_id)
         return [
-            repeats.get(event_id) or Accepted(event_id=event_id, run_ids=tuple(started.get(event_id, ())), duplicate=False)
+            repeats.get(event_id)
+            or Accepted(event_id=event_id, run_ids=tuple(started.get(event_id, ())), duplicate=False)
             for event_id in ids
         ]
 
@@ -92,7 +95,9 @@ class Intake:
         Raises NotFound for an unknown or retired definition, Conflict for a suspended one."""
         async with self._database.transaction() as connection:
             async with connection.cursor(row_factory=dict_row) as cursor:
-                await cursor.execute(statement("definitions/get_definition"), {"app_id": app_id, "kind": kind, "name": name})
+                await cursor.execute(
+                    statement("definitions/get_definition"), {"app_id": app_id, "kind": kind, "name": name}
+                )
                 row = await cursor.fetchone()
             if row is None or row["retired"]:
                 raise NotFound(f"{kind} {name!r} is not declared in this app: apply it or sync the app first")
@@ -122,13 +127,32 @@ class Intake:
             await self._insert(connection, [run_id], [run], [False])
         return run_id, True
 
-    async def insert(self, connection: Connection, run_id: UUID, run: NewRun, *, delay: timedelta = timedelta()) -> None:
+    async def get_run(self, app_id: str, run_id: UUID) -> bytes | None:
+        """A run as its own app may see it, as JSON; output and error byte for byte. None: this app has no such run."""
+        async with self._database.connection() as connection:
+            row = await (
+                await connection.execute(statement("intake/get_run"), {"run_id": run_id, "app_id": app_id})
+            ).fetchone()
+        if row is None:
+            return None
+        known = orjson.dumps(
+            {"id": str(row[0]), "name": row[1], "kind": row[2], "status": row[3], "activity": row[4], "reason": row[5]}
+        )
+        return b'%b,"output":%b,"error":%b}' % (known[:-1], row[6] or b"null", row[7] or b"null")
+
+    async def insert(
+        self, connection: Connection, run_id: UUID, run: NewRun, *, delay: timedelta = timedelta()
+    ) -> None:
         """A run that a schedule or a rerun starts, inside the caller's transaction; priority and timeout are its revision's."""
-        policy = (await self._policies_of(connection, {(run.definition_id, run.revision)}))[run.definition_id, run.revision]
+        policy = (await self._policies_of(connection, {(run.definition_id, run.revision)}))[
+            run.definition_id, run.revision
+        ]
         run = replace(run, priority=policy.priority, run_timeout=policy.run_timeout)
         await self._insert(connection, [run_id], [run], [False], delay=delay)
 
-    async def _deduplicate(self, connection: Connection, events: Sequence[NewEvent], ids: Sequence[UUID]) -> dict[UUID, Accepted]:
+    async def _deduplicate(
+        self, connection: Connection, events: Sequence[NewEvent], ids: Sequence[UUID]
+    ) -> dict[UUID, Accepted]:
         """The events that are repeats, by the id they would have got. Within one batch the first of equals wins."""
         first: dict[tuple[str, str], UUID] = {}
         for event_id, event in zip(ids, events, strict=True):
@@ -139,11 +163,14 @@ class Intake:
         keys = sorted(first)
         parameters = {"app_ids": [app_id for app_id, _ in keys], "keys": [key for _, key in keys]}
         rows = await connection.execute(
-            statement("intake/claim_event_keys"), {**parameters, "event_ids": [first[key] for key in keys], "window": WINDOW}
+            statement("intake/claim_event_keys"),
+            {**parameters, "event_ids": [first[key] for key in keys], "window": WINDOW},
         )
         fresh = {row[0] for row in await rows.fetchall()}
         known: dict[tuple[str, str], Accepted] = {}
-        if any(event.deduplicate is not None and event_id not in fresh for event_id, event in zip(ids, events, strict=True)):
+        if any(
+            event.deduplicate is not None and event_id not in fresh for event_id, event in zip(ids, events, strict=True)
+        ):
             found = await connection.execute(statement("intake/find_repeated"), parameters)
             known = {
                 (app_id, key): Accepted(event_id=event_id, run_ids=tuple(run_ids), duplicate=True)
@@ -155,7 +182,9 @@ class Intake:
             if event.deduplicate is not None and event_id not in fresh
         }
 
-    async def _triggered(self, connection: Connection, fresh: Sequence[tuple[UUID, NewEvent]]) -> tuple[list[NewRun], list[bool]]:
+    async def _triggered(
+        self, connection: Connection, fresh: Sequence[tuple[UUID, NewEvent]]
+    ) -> tuple[list[NewRun], list[bool]]:
         """The runs that `fresh` events start, and which of them are held because their definition is suspended."""
         if not fresh:
             return [], []
@@ -203,14 +232,18 @@ class Intake:
     async def _claim_key(self, connection: Connection, definition_id: int, key: str, run_id: UUID) -> UUID:
         parameters = {"definition_id": definition_id, "key": key}
         row = await (
-            await connection.execute(statement("intake/claim_idempotency_key"), {**parameters, "run_id": run_id, "window": WINDOW})
+            await connection.execute(
+                statement("intake/claim_idempotency_key"), {**parameters, "run_id": run_id, "window": WINDOW}
+            )
         ).fetchone()
         if row is None:
             row = await (await connection.execute(statement("intake/find_idempotent_run"), parameters)).fetchone()
         assert row is not None
         return UUID(str(row[0]))
 
-    async def _policies_of(self, connection: Connection, wanted: set[tuple[int, int]]) -> dict[tuple[int, int], Policies]:
+    async def _policies_of(
+        self, connection: Connection, wanted: set[tuple[int, int]]
+    ) -> dict[tuple[int, int], Policies]:
         """Revisions never change, so what was read of them once stays true."""
         missing = [key for key in wanted if key not in self._policies]
         if missing:
@@ -225,7 +258,7 @@ class Intake:
                 timeout = (parsed.get("timeouts") or {}).get("run")
                 self._policies[definition_id, number] = Policies(
                     priority=int(parsed.get("priority") or 0),
-                    run_timeout=None if timeout is None else definitions.parse_duration(timeout),
+                    run_timeout=None if timeout is None else parse_duration(timeout),
                 )
         return {key: self._policies[key] for key in wanted}
 
@@ -265,6 +298,9 @@ class Intake:
 def _holds(condition: str, event_id: UUID, event: NewEvent) -> bool:
     """A condition that can't be evaluated on this event (a missing field, say) does not hold."""
     try:
-        return condition_holds(condition, {"id": event.deduplicate or str(event_id), "name": event.name, "data": orjson.loads(event.data)})
+        trigger = EventTrigger(name=event.name, condition=condition)
+        return trigger.accepts(
+            {"id": event.deduplicate or str(event_id), "name": event.name, "data": orjson.loads(event.data)}
+        )
     except ExpressionError:
         return False

@@ -8,7 +8,7 @@ edited once released: its checksum is recorded and compared.
 import hashlib
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import LiteralString, cast
+from typing import LiteralString
 
 from psycopg import AsyncConnection, errors
 
@@ -32,7 +32,7 @@ class Migration:
 def migrations() -> list[Migration]:
     """All migrations this release carries, in order."""
     found = [
-        Migration(int(path.name[:4]), path.name[5:-4], cast(LiteralString, path.read_text()))
+        Migration(int(path.name[:4]), path.name[5:-4], path.read_text())
         for path in files(__package__).joinpath("migrations").iterdir()
         if path.name.endswith(".sql")
     ]
@@ -53,10 +53,16 @@ async def migrate(database_url: str) -> list[str]:
                     "create table if not exists stepwell.migration "
                     "(number integer primary key, name text not null, checksum text not null, applied_at timestamptz not null default now())"
                 )
-                row = await (await connection.execute("select checksum from stepwell.migration where number = %s", [migration.number])).fetchone()
+                row = await (
+                    await connection.execute(
+                        "select checksum from stepwell.migration where number = %s", [migration.number]
+                    )
+                ).fetchone()
                 if row is not None:
                     if row[0] != migration.checksum:
-                        raise SchemaMismatch(f"migration {migration.number:04} {migration.name} was edited after it had been applied: restore the released file")
+                        raise SchemaMismatch(
+                            f"migration {migration.number:04} {migration.name} was edited after it had been applied: restore the released file"
+                        )
                     continue
                 await connection.execute(migration.sql)
                 await connection.execute(
@@ -77,11 +83,15 @@ async def check(connection: AsyncConnection[tuple[object, ...]]) -> None:
         row = (0,)
     have, want = int(str(row[0])) if row else 0, migrations()[-1].number
     if have < want:
-        raise SchemaMismatch(f"the schema is at migration {have}, this engine needs {want}: run `stepwell-engine migrate` first")
+        raise SchemaMismatch(
+            f"the schema is at migration {have}, this engine needs {want}: run `stepwell-engine migrate` first"
+        )
 
 
 async def _refuse_newer(connection: AsyncConnection[tuple[object, ...]]) -> None:
     row = await (await connection.execute("select max(number) from stepwell.migration")).fetchone()
     have, newest = int(str(row[0] or 0)) if row else 0, migrations()[-1].number
     if have > newest:
-        raise SchemaMismatch(f"the schema is at migration {have}, this release knows up to {newest}: run a newer release")
+        raise SchemaMismatch(
+            f"the schema is at migration {have}, this release knows up to {newest}: run a newer release"
+        )

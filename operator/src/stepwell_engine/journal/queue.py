@@ -42,6 +42,7 @@ class Lease:
     event_name: str
     input: bytes
     cancel_requested: bool
+    deadline: datetime | None
     generation: int
     entries: Sequence[Step] = ()
     waits: Sequence[PendingWait] = ()
@@ -88,6 +89,8 @@ class Exchange:
     error: bytes | None = None
     delay: timedelta = timedelta()
     refusals: int = 0
+    withdraw: bool = False
+    """Remove the run's waits: it turns back."""
     steps: int = 0
     entries: list[NewEntry] = field(default_factory=list)
     waits: list[NewWait] = field(default_factory=list)
@@ -138,7 +141,9 @@ class Queue:
                 return []
             stray = [(row[0], row[1]) for row in rows if not row[6]]
             if stray:
-                await connection.execute(statement("queue/drop"), {"run_ids": [s[0] for s in stray], "tokens": [s[1] for s in stray]})
+                await connection.execute(
+                    statement("queue/drop"), {"run_ids": [s[0] for s in stray], "tokens": [s[1] for s in stray]}
+                )
             known = [row[0] for row in rows if row[6] and not row[16]]
             entries: dict[UUID, list[Step]] = {}
             waits: dict[UUID, list[PendingWait]] = {}
@@ -162,7 +167,8 @@ class Queue:
                 event_name=row[13],
                 input=row[14],
                 cancel_requested=row[15],
-                generation=row[17],
+                deadline=row[17],
+                generation=row[18],
                 entries=entries.get(row[0], ()),
                 waits=waits.get(row[0], ()),
             )
@@ -186,6 +192,7 @@ class Queue:
             "errors": [x.error for x in exchanges],
             "delays": [x.delay for x in exchanges],
             "refusals": [x.refusals for x in exchanges],
+            "withdrawals": [x.withdraw for x in exchanges],
             "steps": [x.steps for x in exchanges],
             "entry_runs": [x.run_id for x, _ in entries],
             "ordinals": [e.ordinal for _, e in entries],
@@ -232,7 +239,8 @@ class Queue:
         lost its lease."""
         async with self._database.transaction() as connection:
             cursor = await connection.execute(
-                statement("queue/hold"), {"run_ids": [lease[0] for lease in leases], "tokens": [lease[1] for lease in leases]}
+                statement("queue/hold"),
+                {"run_ids": [lease[0] for lease in leases], "tokens": [lease[1] for lease in leases]},
             )
             held = [row[0] for row in await cursor.fetchall()]
             if not held:
@@ -242,7 +250,9 @@ class Queue:
             cursor = await connection.execute(statement("queue/load_flags"), {"run_ids": held})
             flags = {row[0]: bool(row[1]) for row in await cursor.fetchall()}
         return {
-            run_id: Collected(entries=entries.get(run_id, ()), waits=waits.get(run_id, ()), cancel_requested=flags[run_id])
+            run_id: Collected(
+                entries=entries.get(run_id, ()), waits=waits.get(run_id, ()), cancel_requested=flags[run_id]
+            )
             for run_id in held
         }
 
@@ -251,7 +261,8 @@ class Queue:
         held = list(leases)
         async with self._database.connection(duty=True) as connection:
             cursor = await connection.execute(
-                statement("queue/renew"), {"run_ids": [x[0] for x in held], "tokens": [x[1] for x in held], "lease": lease}
+                statement("queue/renew"),
+                {"run_ids": [x[0] for x in held], "tokens": [x[1] for x in held], "lease": lease},
             )
             return {(row[0], row[1]): Renewed(lease_until=row[2], now=row[3]) for row in await cursor.fetchall()}
 

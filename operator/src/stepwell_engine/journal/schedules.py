@@ -15,7 +15,7 @@ from psycopg.rows import class_row
 
 from ..clock import Ids
 from ..cron import next_after
-from ..definition import ScheduleSpec, parse_schedule
+from ..definition import CatchUp, ConcurrencyPolicy, ScheduleSpec, parse_schedule
 from ..model import Kind, NewRun, Trigger
 from .control import Control
 from .database import Connection, Database, statement
@@ -64,31 +64,42 @@ class Schedules:
 
     async def _fire(self, connection: Connection, schedule: _Due) -> int:
         spec = parse_schedule(orjson.loads(schedule.document))
-        next_at = next_after(spec, schedule.now)
+        next_at = next_after(spec.timetable, schedule.now)
         run_id = None
         if schedule.next_at is not None and not schedule.held and self._wanted(schedule, spec):
-            if schedule.running and spec.concurrency_policy == "Replace" and schedule.last_run is not None:
+            if (
+                schedule.running
+                and spec.concurrency_policy is ConcurrencyPolicy.REPLACE
+                and schedule.last_run is not None
+            ):
                 await Control.cancel_within(connection, schedule.last_run, reason="Replaced")
             run_id = self._ids.uuid7()
-            await self._intake.insert(connection, run_id, _run(schedule, spec, schedule.next_at), delay=spec.jitter * self._rng.random())
+            await self._intake.insert(
+                connection, run_id, _run(schedule, spec, schedule.next_at), delay=spec.jitter * self._rng.random()
+            )
         await connection.execute(
             statement("schedules/advance"),
-            {"id": schedule.id, "next_at": next_at, "last_at": schedule.next_at if run_id else None, "last_run": run_id},
+            {
+                "id": schedule.id,
+                "next_at": next_at,
+                "last_at": schedule.next_at if run_id else None,
+                "last_run": run_id,
+            },
         )
         return int(run_id is not None)
 
     def _wanted(self, schedule: _Due, spec: ScheduleSpec) -> bool:
         assert schedule.next_at is not None
         late = schedule.now - schedule.next_at
-        if spec.catch_up != "One" and late > (spec.starting_deadline or _DEFAULT_DEADLINE):
+        if spec.catch_up is CatchUp.NONE and late > (spec.starting_deadline or _DEFAULT_DEADLINE):
             return False
-        return not (schedule.running and spec.concurrency_policy == "Forbid")
+        return not (schedule.running and spec.concurrency_policy is ConcurrencyPolicy.FORBID)
 
 
 def _run(schedule: _Due, spec: ScheduleSpec, instant: datetime) -> NewRun:
     at = instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     from_trigger = schedule.source == "trigger"
-    data = orjson.dumps({"schedule": spec.schedule, "scheduledAt": at}) if from_trigger or spec.input is None else orjson.dumps(spec.input)
+    data = {"schedule": schedule.name, "scheduledAt": at} if spec.input is None else spec.input
     return NewRun(
         app_id=schedule.app_id,
         definition_id=schedule.definition_id,
@@ -98,5 +109,5 @@ def _run(schedule: _Due, spec: ScheduleSpec, instant: datetime) -> NewRun:
         trigger=Trigger.CRON if from_trigger else Trigger.SCHEDULE,
         event_ref=f"{schedule.name}@{at}",
         event_name="$cron",
-        input=data,
+        input=orjson.dumps(data),
     )

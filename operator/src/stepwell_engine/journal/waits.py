@@ -11,6 +11,8 @@ survives crashes. Only events accepted after the wait was on record count.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -21,10 +23,13 @@ from .database import Connection, Database, statement
 
 @dataclass(frozen=True, slots=True)
 class Woken:
-    """What a pass did. `more`: there may be more to do at once. `next_in`: seconds until the next timer, None if there is none."""
+    """What a pass did. `more`: there may be more to do at once. `satisfied`: waits that events resolved. `next_at`: when the next
+    timer is due, in `next_in` seconds; None if there is none."""
 
     count: int
     more: bool = False
+    satisfied: int = 0
+    next_at: datetime | None = None
     next_in: float | None = None
 
 
@@ -36,16 +41,18 @@ class Waits:
         """Resolve up to `limit` waits whose time has come, oldest first."""
         async with self._database.connection() as connection:
             row = await (await connection.execute(statement("waits/due_exist"))).fetchone()
-            if row is None or not row[0]:
-                return Woken(0, next_in=None if row is None else row[1])
+            assert row is not None
+            some_due, next_at, next_in = row
+            if not some_due:
+                return Woken(0, next_at=next_at, next_in=next_in)
             async with connection.transaction():
                 if await (await connection.execute(statement("waits/take_duty"))).fetchone() is None:
-                    return Woken(0, next_in=row[1])
+                    return Woken(0, next_at=next_at, next_in=next_in)
                 due = await (await connection.execute(statement("waits/due"), {"limit": limit})).fetchall()
                 parameters = {"run_ids": [d[0] for d in due], "steps": [d[1] for d in due]}
                 await self._wake(connection, sorted({d[0] for d in due}))
                 await connection.execute(statement("waits/resolve_due"), parameters)
-        return Woken(len(due), more=len(due) == limit, next_in=row[1])
+        return Woken(len(due), more=len(due) == limit, next_at=next_at, next_in=next_in)
 
     async def route(self, *, limit: int) -> Woken:
         """Match up to `limit` accepted events against open waits."""
@@ -55,24 +62,25 @@ class Waits:
                 return Woken(0)
             ids = [event[0] for event in events]
             candidates = await (await connection.execute(statement("waits/candidates"), {"event_ids": ids})).fetchall()
+            satisfied = 0
             if candidates:
-                await self._settle(connection, {event[0]: event for event in events}, candidates)
+                satisfied = await self._settle(connection, {event[0]: event for event in events}, candidates)
             await connection.execute(statement("waits/routed"), {"event_ids": ids})
-        return Woken(len(events), more=len(events) == limit)
+        return Woken(len(events), more=len(events) == limit, satisfied=satisfied)
 
     async def _settle(
         self,
         connection: Connection,
-        events: Mapping[UUID, tuple[object, ...]],
+        events: Mapping[UUID, tuple[Any, ...]],
         candidates: Sequence[tuple[UUID, UUID, str, bytes | None]],
-    ) -> None:
-        data = {event_id: orjson.loads(bytes(event[4])) for event_id, event in events.items()}  # type: ignore[call-overload]
+    ) -> int:
+        data = {event_id: orjson.loads(event[4]) for event_id, event in events.items()}
         matched: dict[tuple[UUID, str], UUID] = {}
         for event_id, run_id, step, match in candidates:
             if (run_id, step) not in matched and (match is None or is_subset(orjson.loads(match), data[event_id])):
                 matched[run_id, step] = event_id
         if not matched:
-            return
+            return 0
         await self._wake(connection, sorted({run_id for run_id, _ in matched}))
         await connection.execute(
             statement("waits/resolve_matched"),
@@ -83,13 +91,14 @@ class Waits:
                 "data": [_as_seen(events[event_id]) for event_id in matched.values()],
             },
         )
+        return len(matched)
 
     async def _wake(self, connection: Connection, run_ids: list[UUID]) -> None:
         rows = await (await connection.execute(statement("waits/wake"), {"run_ids": run_ids})).fetchall()
         await connection.execute(statement("waits/requeue"), {"run_ids": [row[0] for row in rows if row[1]]})
 
 
-def _as_seen(event: tuple[object, ...]) -> bytes:
+def _as_seen(event: tuple[Any, ...]) -> bytes:
     """The event as the handler receives it; its data byte for byte."""
     _, _, external_id, name, data, _ = event
     return b'{"id":%b,"name":%b,"data":%b}' % (orjson.dumps(external_id), orjson.dumps(name), data)

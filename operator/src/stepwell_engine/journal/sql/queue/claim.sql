@@ -36,7 +36,7 @@ with recursive apps as (
 )
 select leased.run_id, leased.token, leased.lease_until, clock_timestamp() as now, leased.losses, leased.refusals,
        begun.id is not null as runnable, begun.app_id, begun.definition_id, begun.kind, begun.name, begun.revision, begun.event_ref,
-       begun.event_name, begun.input, begun.cancel_requested, begun.fresh, app.generation
+       begun.event_name, begun.input, begun.cancel_requested, begun.fresh, begun.deadline, app.generation
 from leased
 left join begun on begun.id = leased.run_id
 left join stepwell.app on app.id = begun.app_id

@@ -9,11 +9,11 @@
 with exchange as (
     select * from unnest(%(run_ids)s::uuid[], %(tokens)s::bigint[], %(outcomes)s::text[], %(activities)s::text[], %(statuses)s::text[],
                          %(reasons)s::text[], %(outputs)s::bytea[], %(errors)s::bytea[], %(delays)s::interval[], %(refusals)s::smallint[],
-                         %(steps)s::integer[])
-           t (run_id, token, outcome, activity, status, reason, output, error, delay, refusals, steps)
+                         %(steps)s::integer[], %(withdrawals)s::boolean[])
+           t (run_id, token, outcome, activity, status, reason, output, error, delay, refusals, steps, withdraw)
 ), held as materialized (
     select job.run_id, job.woken, exchange.outcome, exchange.activity, exchange.status, exchange.reason, exchange.output, exchange.error,
-           exchange.delay, exchange.refusals, exchange.steps
+           exchange.delay, exchange.refusals, exchange.steps, exchange.withdraw
     from stepwell.job join exchange on job.run_id = exchange.run_id and job.token = exchange.token
     order by job.run_id for update of job
 ), journaled as (
@@ -56,6 +56,6 @@ with exchange as (
       and (held.outcome in ('end', 'pause', 'release') or held.outcome = 'park' and not held.woken or held.activity is not null)
 ), unwaited as (
     delete from stepwell.wait using held
-    where wait.run_id = held.run_id and held.outcome = 'end'
+    where wait.run_id = held.run_id and (held.outcome = 'end' or held.withdraw)
 )
 select run_id, woken from held

@@ -1,0 +1,56 @@
+"""Group commit: everything that arrives while one commit is on its way goes into the next.
+
+A busy process commits hundreds of items at a time and an idle one commits each at once: there is no timer and no added delay.
+Up to `flushers` commits may be on their way together. Whoever submits gets a future, answered after the commit of its batch.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class Gathering(Generic[Item, Answer]):
+    """`commit` gets a batch of (item, future) and must answer every future; what it raises goes to those it left."""
+
+    def __init__(
+        self,
+        commit: Callable[[list[tuple[Item, "asyncio.Future[Answer]"]]], Awaitable[None]],
+        *,
+        most: int,
+        flushers: int,
+        name: str,
+    ) -> None:
+        self._commit = commit
+        self._most = most
+        self._limit = flushers
+        self._name = name
+        self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
+        self._flushers: set[asyncio.Task[None]] = set()
+
+    def submit(self, item: Item) -> "asyncio.Future[Answer]":
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if len(self._flushers) < self._limit:
+            task = asyncio.create_task(self._flush(), name=self._name)
+            self._flushers.add(task)
+            task.add_done_callback(self._flushers.discard)
+        return future
+
+    async def drain(self) -> None:
+        """Wait until everything submitted so far is answered."""
+        while self._flushers:
+            await asyncio.wait(self._flushers)
+
+    async def _flush(self) -> None:
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._most))]
+            try:
+                await self._commit(batch)
+            except Exception as error:
+                for _, future in batch:
+                    if not future.done():
+                        future.set_exception(error)
