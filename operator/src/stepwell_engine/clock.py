@@ -35,7 +35,7 @@ class Ids:
 
     def __init__(self, *, clock: Clock, rng: random.Random | None = None) -> None:
         self._clock = clock
-        self._rng = rng or random.Random(os.urandom(32))
+        self._rng = rng or random.Random(os.urandom(32))  # noqa: S311 - ids are unique, not secret
 
     def uuid7(self) -> UUID:
         millis = int(self._clock.time() * 1000) & 0xFFFF_FFFF_FFFF

@@ -69,7 +69,7 @@ class Engine:
         def timer_set(due: datetime) -> None:
             timers.set(due)
 
-        notifier = Notifier(journal.database, listeners={WORK: work_made}, rng=rng)
+        notifier = Notifier(journal.hints, listeners={WORK: work_made}, rng=rng)
         caller = Caller(clock=clock, max_connections=settings.max_runs)
         completer = Completer(journal.queue, rng=rng)
         worker.tools = Tools(

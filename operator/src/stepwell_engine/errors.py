@@ -7,6 +7,7 @@
     ├── NotFound                                                                            (404)
     ├── Conflict                somebody else moved it first, or it is not in that state    (409)
     │   └── IllegalTransition   an event that the state machine has no row for
+    ├── Refused                 the schema refuses a row: a defect of ours, or a hostile payload   (500)
     ├── Unavailable             Postgres is away or the engine is draining: try again       (503)
     └── SchemaMismatch          the database is newer or older than this engine
 
@@ -56,6 +57,10 @@ class Conflict(StepwellError):
 
 class IllegalTransition(Conflict):
     code = "IllegalTransition"
+
+
+class Refused(StepwellError):
+    code = "Refused"
 
 
 class Unavailable(StepwellError):

@@ -7,6 +7,7 @@ A state is a status, and for active runs an activity. An event that has no row f
 names state, event and run. Time is not in the table: what is *due* is decided by the database before an event is raised.
 """
 
+import sys
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -122,4 +123,4 @@ def diagram() -> str:
 
 
 if __name__ == "__main__":
-    print(f"```mermaid\n{diagram()}\n```")
+    sys.stdout.write(f"```mermaid\n{diagram()}\n```\n")

@@ -20,7 +20,7 @@ class InvalidSetting(StepwellError):
 
 #: Every variable that any process of Stepwell reads, with what it means. The docs' table is made from it.
 VARIABLES: dict[str, str] = {
-    "STEPWELL_DATABASE_URL": "Postgres, as a URL (postgresql://user:password@host:port/database). `stepwell dev`: absent means an embedded one.",
+    "STEPWELL_DATABASE_URL": "Postgres: postgresql://user:password@host:port/database. `stepwell dev`: absent is an embedded one.",
     "STEPWELL_DATA_KEY": "32 bytes in base64 that seal signing keys in Postgres. The same for engine, operator and dashboard.",
     "STEPWELL_ADMIN_TOKEN": "Token for the dashboard and for registering apps. Absent: only allowed in dev mode, on loopback.",
     "STEPWELL_HOST": "Address to listen on; default 0.0.0.0 (dev: 127.0.0.1).",
@@ -31,7 +31,7 @@ VARIABLES: dict[str, str] = {
     "STEPWELL_MAX_RUNS": "Runs one worker drives at a time; default 256.",
     "STEPWELL_DRAIN_SECONDS": "How long a stopping worker waits for calls under way; default 25.",
     "STEPWELL_POOL_SIZE": "Connections of one process to Postgres, besides two for leases; default 8.",
-    "STEPWELL_CHECKPOINT_URL": "Address at which apps reach this very worker (`http://$(POD_IP):8080/fn/checkpoint`); absent: no checkpointing.",
+    "STEPWELL_CHECKPOINT_URL": "Where apps reach this very worker (http://$(POD_IP):8080/fn/checkpoint); absent: no checkpointing.",
     "STEPWELL_LOG_LEVEL": "debug, info, warning or error; default info.",
     "STEPWELL_LOG_FORMAT": "json or text; default json (dev: text).",
     "STEPWELL_FAILPOINT": "Tests only: crash points, see failpoints.",

@@ -5,7 +5,6 @@ import json
 import logging
 import sys
 import time
-from typing import Literal
 
 _LONGEST = 4000
 
@@ -26,12 +25,13 @@ class _Json(logging.Formatter):
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         message = "".join(c if c.isprintable() else repr(c)[1:-1] for c in record.getMessage()[:_LONGEST])
-        line = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname.lower():7} {record.name.removeprefix('stepwell.')}: {message}"
+        name = record.name.removeprefix("stepwell.")
+        line = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname.lower():7} {name}: {message}"
         return line if not record.exc_info else f"{line}\n{self.formatException(record.exc_info)}"
 
 
-def configure_logging(*, level: str, format: Literal["json", "text"] | str) -> None:
-    """Send everything to standard error. Calling it again replaces the last configuration."""
+def configure_logging(*, level: str, format: str) -> None:
+    """Send everything to standard error, as `json` or `text`. Calling it again replaces the last configuration."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if format == "json" else _Text())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

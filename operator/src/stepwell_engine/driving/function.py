@@ -152,9 +152,7 @@ class FunctionRun:
         return encode_invoke(run.id, function_id=run.lease.name, event=self._event, entries=run.fragments, terms=terms)
 
     async def _turn(self, ops: Sequence[Operation]) -> Exchange:
-        settled: list[Operation | EventsSent] = []
-        for op in ops:
-            settled.append(await self._send(op) if isinstance(op, SendEvent) else op)
+        settled = [await self._send(op) if isinstance(op, SendEvent) else op for op in ops]
         return turn(self.run, settled, self._circumstances())
 
     async def _send(self, op: SendEvent) -> EventsSent:

@@ -32,7 +32,7 @@ def create_app(
     """The gateway over an open journal. Without `work_made`, workers in other processes are told by a hint."""
     clock = SystemClock()
     if work_made is None:
-        notifier = Notifier(journal.database, listeners={}, rng=random.Random())  # noqa: S311 - jitter
+        notifier = Notifier(journal.hints, listeners={}, rng=random.Random())  # noqa: S311 - jitter
         work_made = notifier.work_made
     identity = Identity(journal.definitions, admin_token=settings.admin_token, dev=settings.dev, clock=clock)
     return application_of(Gateway(journal, identity=identity, work_made=work_made, checkpoints=checkpoints))

@@ -49,7 +49,8 @@ class Gateway:
             case "GET", path if path.startswith("/fn/runs/"):
                 return await self._by_app(request, self._run)
         raise NotFound(
-            f"{request.method} {request.path} is not here: POST /e, /fn/sync, /fn/start, /fn/checkpoint, /api/apps; GET /fn/runs/{{id}}"
+            f"{request.method} {request.path} is not here; what is: POST /e, /fn/sync, /fn/start, /fn/checkpoint, /api/apps, "
+            "GET /fn/runs/{id}"
         )
 
     async def drain(self) -> None:
@@ -138,7 +139,7 @@ def application_of(gateway: Gateway) -> Application:
             answer = await gateway.answer(await read(scope, receive))
         except StepwellError as error:
             answer = problem(error)
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged; the sender gets a problem, never a traceback
             _log.exception("%s %s failed", scope["method"], scope["path"])
             answer = problem(StepwellError("the engine failed on this request; its log has the reason"))
         await send_answer(send, answer)

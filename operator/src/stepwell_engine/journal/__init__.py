@@ -6,6 +6,7 @@ finds no row to move says so by its result: somebody else moved it, which is a n
 """
 
 from types import TracebackType
+from typing import Self
 
 from ..clock import Clock, Ids, SystemClock
 from ..sealing import Sealer
@@ -13,6 +14,7 @@ from . import migrate as _migrate
 from .control import Control
 from .database import Database
 from .definitions import Definitions
+from .hints import Hints
 from .intake import Intake
 from .queue import Queue
 from .retention import Retention
@@ -24,6 +26,7 @@ __all__ = [
     "Control",
     "Database",
     "Definitions",
+    "Hints",
     "Intake",
     "Journal",
     "Queue",
@@ -49,6 +52,7 @@ class Journal:
         self.schedules = Schedules(database, ids=ids)
         self.control = Control(database, ids=ids)
         self.retention = Retention(database)
+        self.hints = Hints(database)
         self.views = Views(database)
 
     @classmethod
@@ -74,7 +78,7 @@ class Journal:
     async def close(self) -> None:
         await self.database.close()
 
-    async def __aenter__(self) -> "Journal":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

@@ -17,7 +17,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from ..errors import Unavailable
+from ..errors import Refused, Unavailable
 
 Connection = AsyncConnection[TupleRow]
 Lost = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
@@ -78,11 +78,14 @@ class Database:
 
     @asynccontextmanager
     async def connection(self, *, duty: bool = False) -> AsyncIterator[Connection]:
-        """A connection in autocommit. Raises Unavailable when Postgres is away, also in the middle."""
+        """A connection in autocommit. Raises Unavailable when Postgres is away, also in the middle; Refused
+        for a row that the schema does not allow."""
         pool = self._duty if duty else self._main
         try:
             async with pool.connection() as connection:
                 yield connection
+        except (psycopg.IntegrityError, psycopg.DataError) as error:
+            raise Refused(f"Postgres refused a row: {str(error).splitlines()[0]}") from error
         except Lost as error:
             # A broken pool is told at once, instead of finding out connection by connection.
             await pool.check()

@@ -11,11 +11,10 @@ from importlib.resources import files
 from typing import LiteralString
 
 from psycopg import AsyncConnection, errors
+from psycopg.rows import TupleRow
 
-from ..errors import SchemaMismatch
-
-#: Held for the whole of a migration, so that two installers wait for each other. Transaction-level, pooler-safe.
-_LOCK = 0x5354_4550_5745_4C4C  # "STEPWELL"
+from ..errors import SchemaMismatch, Unavailable
+from .database import Lost, statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,57 +40,59 @@ def migrations() -> list[Migration]:
 
 async def migrate(database_url: str) -> list[str]:
     """Bring the schema up to this release. Safe to run from several places at once; returns the names applied.
-    Raises SchemaMismatch when the database is newer than this release or a released file was edited."""
-    applied: list[str] = []
-    async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
-        for migration in migrations():
-            async with connection.transaction():
-                await connection.execute("set local lock_timeout = '30s'")
-                await connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
-                await connection.execute("create schema if not exists stepwell")
-                await connection.execute(
-                    "create table if not exists stepwell.migration "
-                    "(number integer primary key, name text not null, checksum text not null, applied_at timestamptz not null default now())"
-                )
-                row = await (
-                    await connection.execute(
-                        "select checksum from stepwell.migration where number = %s", [migration.number]
-                    )
-                ).fetchone()
-                if row is not None:
-                    if row[0] != migration.checksum:
-                        raise SchemaMismatch(
-                            f"migration {migration.number:04} {migration.name} was edited after it had been applied: restore the released file"
-                        )
-                    continue
-                await connection.execute(migration.sql)
-                await connection.execute(
-                    "insert into stepwell.migration (number, name, checksum) values (%s, %s, %s)",
-                    [migration.number, migration.name, migration.checksum],
-                )
-                applied.append(f"{migration.number:04}_{migration.name}")
+
+    Raises SchemaMismatch when the database is newer than this release or a released file was edited, Unavailable when
+    Postgres can't be reached."""
+    try:
+        connection = await AsyncConnection.connect(database_url, autocommit=True, connect_timeout=10)
+    except Lost as error:
+        raise Unavailable(f"no connection to Postgres: {str(error).strip()}") from error
+    async with connection:
+        applied = [migration for migration in migrations() if await _apply(connection, migration)]
         await _refuse_newer(connection)
-    return applied
+    return [f"{migration.number:04}_{migration.name}" for migration in applied]
 
 
-async def check(connection: AsyncConnection[tuple[object, ...]]) -> None:
+async def check(connection: AsyncConnection[TupleRow]) -> None:
     """Raises SchemaMismatch unless the schema is exactly the one this release knows."""
     try:
-        await _refuse_newer(connection)
-        row = await (await connection.execute("select coalesce(max(number), 0) from stepwell.migration")).fetchone()
+        have = await _refuse_newer(connection)
     except errors.UndefinedTable:
-        row = (0,)
-    have, want = int(str(row[0])) if row else 0, migrations()[-1].number
+        have = 0
+    want = migrations()[-1].number
     if have < want:
         raise SchemaMismatch(
             f"the schema is at migration {have}, this engine needs {want}: run `stepwell-engine migrate` first"
         )
 
 
-async def _refuse_newer(connection: AsyncConnection[tuple[object, ...]]) -> None:
-    row = await (await connection.execute("select max(number) from stepwell.migration")).fetchone()
-    have, newest = int(str(row[0] or 0)) if row else 0, migrations()[-1].number
+async def _apply(connection: AsyncConnection[TupleRow], migration: Migration) -> bool:
+    """Whether it was applied now, and not before."""
+    async with connection.transaction():
+        await connection.execute(statement("migrate/lock"))
+        await connection.execute(statement("migrate/prepare"))
+        await connection.execute(statement("migrate/create_ledger"))
+        number = {"number": migration.number}
+        row = await (await connection.execute(statement("migrate/find"), number)).fetchone()
+        if row is not None:
+            if row[0] != migration.checksum:
+                raise SchemaMismatch(
+                    f"migration {migration.number:04} {migration.name} was edited after it had been applied: "
+                    "restore the released file"
+                )
+            return False
+        await connection.execute(migration.sql)
+        await connection.execute(
+            statement("migrate/record"), {**number, "name": migration.name, "checksum": migration.checksum}
+        )
+    return True
+
+
+async def _refuse_newer(connection: AsyncConnection[TupleRow]) -> int:
+    row = await (await connection.execute(statement("migrate/newest"))).fetchone()
+    have, newest = int(row[0]) if row else 0, migrations()[-1].number
     if have > newest:
         raise SchemaMismatch(
             f"the schema is at migration {have}, this release knows up to {newest}: run a newer release"
         )
+    return have

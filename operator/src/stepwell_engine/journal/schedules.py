@@ -48,7 +48,7 @@ class Schedules:
         self._database = database
         self._ids = ids
         self._intake = Intake(database, ids=ids)
-        self._rng = random.Random(ids.uuid7().int)
+        self._rng = random.Random(ids.uuid7().int)  # noqa: S311 - jitter
 
     async def fire(self, *, limit: int = 50) -> tuple[int, float | None]:
         """Start the runs of all instants that have come. Answers (runs started, seconds until the next instant)."""

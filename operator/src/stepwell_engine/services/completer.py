@@ -11,9 +11,7 @@ import random
 from collections.abc import Mapping
 from uuid import UUID
 
-import psycopg
-
-from ..errors import Unavailable
+from ..errors import Refused, Unavailable
 from ..failpoints import failpoint
 from ..journal.queue import Exchange, Held, Queue
 from .gathering import Gathering
@@ -59,7 +57,7 @@ class Completer:
                 failures += 1
                 _log.warning("%d results wait for Postgres: %s", len(batch), error)
                 await asyncio.sleep(min(2.0, 0.05 * 2 ** min(failures, 6)) * (0.5 + self._rng.random() / 2))
-            except psycopg.Error:
+            except Refused:
                 if len(batch) == 1:
                     raise
                 # The schema refused something in the batch: find out what, one by one.
@@ -70,7 +68,7 @@ class Completer:
     async def _commit_one(self, waiting: _Waiting) -> None:
         try:
             await self._commit([waiting])
-        except psycopg.Error as error:
+        except Refused as error:
             waiting[1].set_exception(error)
 
 

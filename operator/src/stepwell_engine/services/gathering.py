@@ -50,7 +50,7 @@ class Gathering(Generic[Item, Answer]):
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._most))]
             try:
                 await self._commit(batch)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - handed to everybody who waits for it
                 for _, future in batch:
                     if not future.done():
                         future.set_exception(error)

@@ -61,7 +61,7 @@ class Service:
                 failures += 1
                 rest = self._backoff(failures)
                 self._log.warning("%s; trying again in %.1f s", error, rest)
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged; a duty outlives its failures
                 failures += 1
                 rest = self._backoff(failures)
                 self._log.exception("%s failed; trying again in %.1f s", self.name, rest)

@@ -130,7 +130,7 @@ class Worker(Service):
             pass
         except NotFound as error:
             _log.warning("run %s: %s", run.id, error)
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged; the lease expires and the run is judged elsewhere
             _log.exception("run %s: driving it failed; its lease is left to expire", run.id)
         finally:
             self._end(run)

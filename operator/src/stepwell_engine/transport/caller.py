@@ -173,7 +173,8 @@ class Caller:
             return AttemptUsed(
                 ErrorData(
                     name="UnreadableAnswer",
-                    message=f"the answer is to token {answer.token}, exchange {answer.seq}; the call was token {token}, exchange {seq}",
+                    message=f"the answer is to token {answer.token}, exchange {answer.seq}; "
+                    f"the call was token {token}, exchange {seq}",
                 )
             )
         return Answered(answer.ops)

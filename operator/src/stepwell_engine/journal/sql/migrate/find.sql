@@ -1,0 +1,1 @@
+select checksum from stepwell.migration where number = %(number)s
