@@ -92,7 +92,9 @@ def make_environment() -> None:
 
 
 def environment_version() -> str | None:
-    done = subprocess.run([PYTHON, "-c", "import sys, pip; print(sys.version)"], capture_output=True, text=True)
+    done = subprocess.run(
+        [PYTHON, "-c", "import sys, pip; print(sys.version)"], capture_output=True, text=True, check=False
+    )
     return done.stdout.rstrip("\n") if done.returncode == 0 else None
 
 
@@ -125,7 +127,12 @@ def find_node(stamps: dict[str, str]) -> Path:
         return Path(node).parent
     lock = digest([LOCKS / "node.lock"])
     if stamps.get("node") != lock or node_version(VENV / "bin" / "node") < NODE_AT_LEAST:
-        pip("no Node.js >= 20.19 with npm on the PATH: installing one", "--require-hashes", "-r", str(LOCKS / "node.lock"))
+        pip(
+            "no Node.js >= 20.19 with npm on the PATH: installing one",
+            "--require-hashes",
+            "-r",
+            str(LOCKS / "node.lock"),
+        )
         for name in ("node", "npm"):
             link = VENV / "bin" / name
             link.unlink(missing_ok=True)
@@ -141,7 +148,7 @@ def wheel_folder() -> Path:
 
 def node_version(node: Path) -> tuple[int, int]:
     try:
-        done = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=30)
+        done = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return (0, 0)
     found = re.match(r"v(\d+)\.(\d+)", done.stdout)
@@ -151,7 +158,9 @@ def node_version(node: Path) -> tuple[int, int]:
 def run(what: str, command: list[str], *, environment: dict[str, str], cwd: Path = ROOT) -> None:
     say(f"{what} …")
     started = time.monotonic()
-    done = subprocess.run(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     if done.returncode != 0:
         raise SetupFailed(f"{what}: `{' '.join(command)}` said:\n{done.stdout.rstrip()}")
     say(f"{what}: done in {time.monotonic() - started:.0f} s")
