@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import cel
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError, best_match
+from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import extend
 from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
@@ -20,6 +20,7 @@ from referencing.jsonschema import DRAFT202012
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 MOST_COMPLAINTS: Final = 5
 _MATCHES: Final = cel.compile("text.matches(pattern)")
+_META: Final = Draft202012Validator(Draft202012Validator.META_SCHEMA)
 
 
 class InvalidSchema(ValueError):
@@ -86,12 +87,11 @@ def _check(document: Mapping[str, Any] | bool) -> None:
     if not isinstance(document, Mapping | bool):
         raise InvalidSchema("", "a schema is an object", fix="write for example {type: object}")
     try:
-        Draft202012Validator.check_schema(document)
-    except SchemaError as error:
-        deepest: Any = best_match([error]) or error  # type: ignore[list-item]
-        raise InvalidSchema(_place(deepest), deepest.message, fix="write it as JSON Schema 2020-12 has it") from None
+        error = best_match(_META.iter_errors(document))
     except RecursionError:
         raise InvalidSchema("", "the schema nests too deep", fix="flatten it") from None
+    if error is not None:
+        raise InvalidSchema(_place(error), error.message, fix="write it as JSON Schema 2020-12 has it")
     resolver = Registry().with_resource("", Resource.from_contents(document, default_specification=DRAFT202012))
     for place, keyword, text in _texts(document, ""):
         if keyword == "$schema" and text.rstrip("#") != DRAFT:
@@ -155,7 +155,7 @@ def _sentence(error: ValidationError, root: str) -> str:
     return f"{place}: {message}"
 
 
-def _place(error: Any) -> str:
+def _place(error: ValidationError) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
 
 

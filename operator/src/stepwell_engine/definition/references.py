@@ -60,10 +60,11 @@ def _check_list(steps: tuple[Step, ...], settled: set[str], plan: _Plan, problem
     """Check steps that run one after another; gives the names settled behind them."""
     for step in steps:
         _check_step(step, settled, plan, problems)
-        settled = settled | {step.name}
+        behind = settled | {step.name}
         if isinstance(step.body, Parallel):
             for branch in step.body.branches:
-                settled = settled | _check_list((branch,), settled - _names(step.body), plan, problems)
+                behind |= _check_list((branch,), settled, plan, problems)
+        settled = behind
     return settled
 
 
@@ -153,6 +154,9 @@ def _why_not(name: str, reader: str | None, plan: _Plan) -> tuple[str, str]:
         return f"the steps refer to each other in a cycle ({cycle})", "let each step read only steps before it"
     if _side_by_side(name, reader, plan):
         return f"the step {name!r} runs side by side with {reader!r}", "read it in a step after the parallel one"
+    home = plan.steps[name].body
+    if isinstance(home, Parallel) and reader in _names(home):
+        return f"the step {name!r} holds {reader!r} and is settled after it", "read it in a step after the parallel one"
     return f"the step {name!r} comes later than {reader!r}", "move it before, or read it in a step after it"
 
 

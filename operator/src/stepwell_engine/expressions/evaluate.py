@@ -114,9 +114,9 @@ def compile_expression(source: str, *, roots: tuple[str, ...] = ROOTS) -> Expres
             f"the expression has {len(source):,} characters, more than {MOST_CHARS:,}",
             fix="do this in a step of the app",
         )
-    if "${{" in source:
-        raise InvalidExpression("this is an expression already", fix="write it without ${{ }}")
     tokens = tuple(scan(source))
+    if any(token.text == "$" for token in tokens):
+        raise InvalidExpression("this is an expression already", fix="write it without ${{ }}")
     if not tokens:
         raise InvalidExpression("the expression is empty", fix="write a CEL expression or remove the field")
     if depth(tokens) > DEEPEST:
