@@ -15,7 +15,6 @@ from stepwell_protocol.http_errors import ConnectionLost, HttpError, ResponseInv
 
 OVERHEAD_BYTES: Final = 64 * 1024
 _FRAMING_PER_BODY_BYTE: Final = 8
-_SWITCHING: Final = 101
 
 
 class Response:
@@ -52,7 +51,6 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_body_size",
-        "_complete",
         "_fields",
         "_lasting",
         "_limit",
@@ -60,6 +58,7 @@ class Connection(asyncio.Protocol):
         "_parser",
         "_parts",
         "_received",
+        "_response",
         "_started",
         "_surplus",
         "_transport",
@@ -72,6 +71,7 @@ class Connection(asyncio.Protocol):
 
     _fields: dict[bytes, bytes]
     _parts: list[bytes]
+    _response: Response | None
 
     def __init__(self, owner: Owner, *, keep_alive: float) -> None:
         self._owner = owner
@@ -113,7 +113,7 @@ class Connection(asyncio.Protocol):
         self.closed = True
         if self.waiter is not None:
             if exc is None and self._ends_at_close():
-                self._finish(reusable=False)
+                self._finish(self._take_response(), reusable=False)
             else:
                 self.fail(ConnectionLost(self._where_it_ended(exc)))
         self._owner.lost(self)
@@ -125,27 +125,29 @@ class Connection(asyncio.Protocol):
         self._received += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._surplus = True
-            if not self._complete:
-                self.fail(ResponseInvalid(f"the answer is not HTTP: {error}", status=self._status()))
+            if self._response is None:
+                self.fail(ResponseInvalid(f"the answer is not HTTP: {error!r}", status=self._status()))
                 return
         if self._body_size > self._limit:
             over = f"the answer is larger than the {self._limit:,} bytes allowed"
             self.fail(ResponseTooLarge(over, status=self._status()))
-        elif self._complete:
+        elif self._response is not None:
             assert self._transport is not None
             unsent = self._transport.get_write_buffer_size() > 0
-            self._finish(reusable=self._lasting and not self._surplus and not unsent)
+            self._finish(self._response, reusable=self._lasting and not self._surplus and not unsent)
         elif self._received - self._body_size > OVERHEAD_BYTES + _FRAMING_PER_BODY_BYTE * self._body_size:
             over = f"the answer's headers and framing pass {OVERHEAD_BYTES:,} bytes"
             self.fail(ResponseInvalid(over, status=self._status()))
 
     def on_message_begin(self) -> None:
-        if self._complete:
+        if self._response is not None:
             self._surplus = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._surplus:
+            return
         name = name.lower()
         fields = self._fields
         fields[name] = b"%b, %b" % (fields[name], value) if name in fields else value
@@ -154,14 +156,18 @@ class Connection(asyncio.Protocol):
         self._started = True
 
     def on_body(self, body: bytes) -> None:
+        if self._surplus:
+            return
         self._body_size += len(body)
         if self._body_size <= self._limit:
             self._parts.append(body)
 
     def on_message_complete(self) -> None:
+        if self._surplus:
+            return
         if self._parser.get_status_code() >= 200:
-            self._complete = True
             self._lasting = self._parser.should_keep_alive()
+            self._response = self._take_response()
         else:
             self._fields = {}
             self._started = False
@@ -173,18 +179,20 @@ class Connection(asyncio.Protocol):
         self._body_size = 0
         self._received = 0
         self._started = False
-        self._complete = False
+        self._response = None
         self._lasting = False
         self._surplus = False
 
-    def _finish(self, *, reusable: bool) -> None:
-        waiter, self.waiter = self.waiter, None
+    def _take_response(self) -> Response:
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        response = Response(status=self._parser.get_status_code(), fields=self._fields, body=body)
-        if waiter is not None and not waiter.done():
-            waiter.set_result(response)
         self._parts = []
         self._heed_keep_alive()
+        return Response(status=self._parser.get_status_code(), fields=self._fields, body=body)
+
+    def _finish(self, response: Response, *, reusable: bool) -> None:
+        waiter, self.waiter = self.waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(response)
         if not reusable:
             self.abort()
         self._owner.answered(self, reusable=reusable)

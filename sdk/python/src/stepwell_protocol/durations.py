@@ -9,7 +9,7 @@ import re
 from datetime import timedelta
 from typing import Final
 
-PATTERN: Final = r"^([0-9]{1,9}(d|h|m|s|ms))+$"
+PATTERN: Final = r"^([0-9]{1,13}(d|h|m|s|ms))+$"
 """A regular expression for JSON Schema: it accepts every duration, and a few texts (units out of order) that are
 refused later.
 """
@@ -18,7 +18,7 @@ LONGEST: Final = timedelta(days=36_500)
 
 _UNITS: Final = ("days", "hours", "minutes", "seconds", "milliseconds")
 _READ: Final = re.compile(
-    r"(?=[0-9])(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m(?!s))?(?:([0-9]{1,9})s)?(?:([0-9]{1,9})ms)?",
+    r"(?=[0-9])(?:([0-9]{1,13})d)?(?:([0-9]{1,13})h)?(?:([0-9]{1,13})m(?!s))?(?:([0-9]{1,13})s)?(?:([0-9]{1,13})ms)?",
     re.ASCII,
 )
 _WRITE: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))

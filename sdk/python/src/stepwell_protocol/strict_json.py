@@ -81,8 +81,8 @@ def loads(raw: bytes, *, place: str = "body", codec: Codec | None = None) -> Any
     text, decoder = _text(raw, place)
     try:
         value, end = decoder.raw_decode(text, _skip(text, 0))
-        if _skip(text, end) != len(text):
-            raise _broken(place, text, end, "text after the end of the document")
+        if (rest := _skip(text, end)) != len(text):
+            raise _broken(place, text, rest, "text after the end of the document")
     except _FAULTS as fault:
         raise _refusal(place, text, fault) from None
     _refuse_surrogates(raw, value, place)
@@ -117,8 +117,8 @@ def load_sliced(raw: bytes, *, place: str, inner: frozenset[str] = frozenset(), 
             value, end = _object(text, start, decoder, inner, place)
         else:
             value, end = decoder.raw_decode(text, start)
-        if _skip(text, end) != len(text):
-            raise _broken(place, text, end, "text after the end of the document")
+        if (rest := _skip(text, end)) != len(text):
+            raise _broken(place, text, rest, "text after the end of the document")
     except _FAULTS as fault:
         raise _refusal(place, text, fault) from None
     _refuse_surrogates(raw, value, place)
