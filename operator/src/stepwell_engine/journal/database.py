@@ -6,6 +6,7 @@ for renewal, reaping and hints. Connections are in autocommit; a transaction is 
 call. When Postgres is away, callers get `Unavailable` after `timeout`; the pools reconnect by themselves with backoff.
 """
 
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -92,8 +93,14 @@ class Database:
             raise Unavailable(f"Postgres is away: {str(error).strip() or type(error).__name__}") from error
 
     @asynccontextmanager
-    async def transaction(self, *, duty: bool = False) -> AsyncIterator[Connection]:
-        async with self.connection(duty=duty) as connection, connection.transaction():
+    async def transaction(self, *, duty: bool = False, pipelined: bool = False) -> AsyncIterator[Connection]:
+        """A transaction. `pipelined`: statements whose rows nobody fetches travel with the next one that somebody does, and
+        so do BEGIN and COMMIT; `rowcount` is not to be had then."""
+        async with contextlib.AsyncExitStack() as stack:
+            connection = await stack.enter_async_context(self.connection(duty=duty))
+            if pipelined:
+                await stack.enter_async_context(connection.pipeline())
+            await stack.enter_async_context(connection.transaction())
             yield connection
 
     async def dedicated(self) -> Connection:

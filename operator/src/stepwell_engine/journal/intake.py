@@ -51,25 +51,24 @@ class Intake:
         """Record `events` and start what they trigger, all or nothing, in one transaction. Answers are in the order of
         `events`; when this returns, everything in them is committed."""
         ids = [self._ids.uuid7() for _ in events]
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(pipelined=True) as connection:
             repeats = await self._deduplicate(connection, events, ids)
             fresh = [(event_id, event) for event_id, event in zip(ids, events, strict=True) if event_id not in repeats]
             runs, held = await self._triggered(connection, fresh)
             run_ids = [self._ids.uuid7() for _ in runs]
-            async with connection.pipeline():
-                if fresh:
-                    await connection.execute(
-                        statement("intake/insert_events"),
-                        {
-                            "ids": [event_id for event_id, _ in fresh],
-                            "app_ids": [event.app_id for _, event in fresh],
-                            "external_ids": [event.deduplicate or str(event_id) for event_id, event in fresh],
-                            "names": [event.name for _, event in fresh],
-                            "data": [event.data for _, event in fresh],
-                        },
-                    )
-                if runs:
-                    await self._insert(connection, run_ids, runs, held)
+            if fresh:
+                await connection.execute(
+                    statement("intake/insert_events"),
+                    {
+                        "ids": [event_id for event_id, _ in fresh],
+                        "app_ids": [event.app_id for _, event in fresh],
+                        "external_ids": [event.deduplicate or str(event_id) for event_id, event in fresh],
+                        "names": [event.name for _, event in fresh],
+                        "data": [event.data for _, event in fresh],
+                    },
+                )
+            if runs:
+                await self._insert(connection, run_ids, runs, held)
         failpoint("after_accept")
         started: dict[UUID, list[UUID]] = {}
         for run_id, run in zip(run_ids, runs, strict=True):

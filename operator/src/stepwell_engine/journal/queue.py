@@ -113,6 +113,9 @@ class Collected:
     cancel_requested: bool
 
 
+_NOTHING = Collected(entries=(), waits=(), cancel_requested=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Renewed:
     lease_until: datetime
@@ -124,57 +127,56 @@ class Queue:
         self._database = database
 
     async def claim(self, *, owner: UUID, limit: int, lease: timedelta, rooms: Mapping[str, int]) -> list[Lease]:
-        """Lease up to `limit` due runs. `rooms`: how many more calls each app that this worker already calls can take."""
-        async with self._database.transaction() as connection:
-            cursor = await connection.execute(
-                statement("queue/claim"),
-                {
-                    "owner": owner,
-                    "limit": limit,
-                    "lease": lease,
-                    "app_ids": list(rooms),
-                    "rooms": list(rooms.values()),
-                },
-            )
+        """Lease up to `limit` due runs. `rooms`: how many more calls each app that this worker already calls can take.
+
+        A run that ran before is read in a second transaction, under its new token: should the lease be lost in between,
+        the run is left out."""
+        async with self._database.connection() as connection:
+            parameters = {
+                "owner": owner,
+                "limit": limit,
+                "lease": lease,
+                "app_ids": list(rooms),
+                "rooms": list(rooms.values()),
+            }
+            cursor = await connection.execute(statement("queue/claim"), parameters, prepare=True)
             rows = await cursor.fetchall()
-            if not rows:
-                return []
             stray = [(row[0], row[1]) for row in rows if not row[6]]
             if stray:
-                await connection.execute(
-                    statement("queue/drop"), {"run_ids": [s[0] for s in stray], "tokens": [s[1] for s in stray]}
+                parameters = {"run_ids": [run_id for run_id, _ in stray], "tokens": [token for _, token in stray]}
+                await connection.execute(statement("queue/drop"), parameters)
+        known = [(row[0], row[1]) for row in rows if row[6] and not row[16]]
+        collected = await self.collect(known) if known else {}
+        leases: list[Lease] = []
+        for row in rows:
+            run_id, runnable, fresh = row[0], row[6], row[16]
+            found = _NOTHING if fresh else collected.get(run_id)
+            if not runnable or found is None:
+                continue
+            leases.append(
+                Lease(
+                    run_id=run_id,
+                    token=row[1],
+                    lease_until=row[2],
+                    now=row[3],
+                    losses=row[4],
+                    refusals=row[5],
+                    app_id=row[7],
+                    definition_id=row[8],
+                    kind=Kind(row[9]),
+                    name=row[10],
+                    revision=row[11],
+                    event_ref=row[12],
+                    event_name=row[13],
+                    input=row[14],
+                    cancel_requested=row[15] or found.cancel_requested,
+                    deadline=row[17],
+                    generation=row[18],
+                    entries=found.entries,
+                    waits=found.waits,
                 )
-            known = [row[0] for row in rows if row[6] and not row[16]]
-            entries: dict[UUID, list[Step]] = {}
-            waits: dict[UUID, list[PendingWait]] = {}
-            if known:
-                await connection.execute(statement("queue/collect"), {"run_ids": known})
-                entries, waits = await self._load(connection, known)
-        return [
-            Lease(
-                run_id=row[0],
-                token=row[1],
-                lease_until=row[2],
-                now=row[3],
-                losses=row[4],
-                refusals=row[5],
-                app_id=row[7],
-                definition_id=row[8],
-                kind=Kind(row[9]),
-                name=row[10],
-                revision=row[11],
-                event_ref=row[12],
-                event_name=row[13],
-                input=row[14],
-                cancel_requested=row[15],
-                deadline=row[17],
-                generation=row[18],
-                entries=entries.get(row[0], ()),
-                waits=waits.get(row[0], ()),
             )
-            for row in rows
-            if row[6]
-        ]
+        return leases
 
     async def complete(self, exchanges: Sequence[Exchange]) -> dict[UUID, Held]:
         """Journal `exchanges`, all in one commit. A run that is missing from the answer had lost its lease: nothing of its

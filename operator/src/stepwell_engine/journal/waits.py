@@ -56,7 +56,7 @@ class Waits:
 
     async def route(self, *, limit: int) -> Woken:
         """Match up to `limit` accepted events against open waits."""
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(pipelined=True) as connection:
             events = await (await connection.execute(statement("waits/unrouted"), {"limit": limit})).fetchall()
             if not events:
                 return Woken(0)
