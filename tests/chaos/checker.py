@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from chaos.history import History, Request, Run
+from chaos.history import History, Request, Run, members
 
 #: A process that wakes up sends at once; what arrives later was sent by one that had looked at its lease.
 _WAKING_SECONDS = 2.0
@@ -134,7 +134,12 @@ def _results(history: History) -> Iterator[Violation]:
             if count > 1:
                 yield Violation("R2", f"run {run.id} has {count} results of {step}")
         for result in run.results:
-            if result.type == "run" and result.text not in history.finishes.get((run.id, result.step), []):
+            given = history.finishes.get((run.id, result.step), [])
+            if result.failed:
+                errors = [answer for _, answer in history.answers.get(run.id, []) if answer["op"] == '"error"']
+                if json.dumps(result.step) not in [answer["id"] for answer in errors]:
+                    yield Violation("R2", f"run {run.id}: the app never failed {result.step}: {result.text[:80]}")
+            elif result.type == "run" and result.text not in given:
                 yield Violation("R2", f"run {run.id}: the app never gave {result.step} = {result.text[:80]}")
         if run.status == "completed":
             ends = [answer["data"] for _, answer in history.answers.get(run.id, []) if answer["op"] == '"done"']
@@ -253,9 +258,9 @@ def _approvals(history: History) -> Iterator[Violation]:
         began = dict(run.waits_on_record).get("approval")
         if outcome is None or began is None:
             yield Violation("R1", f"run {run.id}: its wait is not in the journal")
-        elif outcome.text != "null" and outcome.text not in [data for data, _ in accepted[key]]:
+        elif outcome.text != "null" and members(outcome.text)["data"] not in [data for data, _ in accepted[key]]:
             yield Violation("R8", f"run {run.id}: its wait got {outcome.text}, which nobody sent for {key}")
-        elif outcome.text == "null" and any(began + 0.2 < at < began + 20 for _, at in accepted[key]):
+        elif outcome.text == "null" and any(began + 0.2 < at < began + 12 for _, at in accepted[key]):
             yield Violation("R8", f"run {run.id}: the approval of {key} came in time and was missed")
 
 

@@ -86,6 +86,7 @@ class Result:
     type: str
     text: str
     at: float
+    failed: bool
 
 
 @dataclass(slots=True)
@@ -173,8 +174,10 @@ def _runs(dump: dict[str, Any]) -> dict[str, Run]:
     for row in sorted(dump["journal"], key=lambda row: row["ordinal"]):
         run = runs[row["run_id"]]
         if row["entry"] in ("step_completed", "step_failed", "wait_completed"):
-            text = row["data"] if row["entry"] != "step_failed" else row["error"]
-            run.results.append(Result(row["step"], row["type"], "null" if text is None else text, row["committed_at"]))
+            failed = row["entry"] == "step_failed"
+            text = row["error"] if failed else row["data"]
+            text = "null" if text is None else text
+            run.results.append(Result(row["step"], row["type"], text, row["committed_at"], failed))
         elif row["entry"] == "wait_started":
             run.waits_on_record.append((row["step"], row["committed_at"]))
     for row in dump["jobs"]:

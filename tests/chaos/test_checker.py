@@ -51,8 +51,9 @@ class Record:
         wait = {"op": "wait", "id": "approval", "event": "chaos.approval", "match": {"key": "k2"}, "until": UNTIL}
         self.call("r2", "waiter", "e2", {}, at=2, op=wait, data=waiting)
         self.entry("r2", "wait_started", "approval", None, at=2.1, kind="wait")
-        self.result("r2", "approval", waiting, at=5.1, entry="wait_completed", kind="wait")
-        self.call("r2", "waiter", "e2", {"approval": waiting}, at=5.2, op={"op": "done", "data": 8}, data=waiting)
+        event = f'{{"id": "e3", "name": "chaos.approval", "data": {waiting}}}'
+        self.result("r2", "approval", event, at=5.1, entry="wait_completed", kind="wait")
+        self.call("r2", "waiter", "e2", {"approval": event}, at=5.2, op={"op": "done", "data": 8}, data=waiting)
 
     def operation(self, name: str, event: str, data: str, *, key: str = "k1", at: float = 0) -> None:
         self.ledger.append({"name": name, "key": key, "data": data, "outcome": "ok", "id": event})
@@ -144,6 +145,10 @@ def invented_result(record: Record) -> None:
     record.witness = [line for line in record.witness if line["what"] != "finish" or line["step"] != "after"]
 
 
+def invented_failure(record: Record) -> None:
+    record.journaled("r1", "after")["entry"] = "step_failed"
+
+
 def invented_output(record: Record) -> None:
     record.dump["runs"][0]["output"] = "70"
 
@@ -211,7 +216,7 @@ def approval_missed(record: Record) -> None:
 
 
 def approval_of_somebody_else(record: Record) -> None:
-    record.journaled("r2", "approval")["data"] = '{"key": "k3"}'
+    record.journaled("r2", "approval")["data"] = '{"id": "e9", "data": {"key": "k3"}}'
 
 
 PLANTED: list[tuple[str, Callable[[Record], None]]] = [
@@ -221,6 +226,7 @@ PLANTED: list[tuple[str, Callable[[Record], None]]] = [
     ("R1", event_stored_otherwise),
     ("R2", second_result),
     ("R2", invented_result),
+    ("R2", invented_failure),
     ("R2", invented_output),
     ("R3", started_after_acknowledgement),
     ("R4", step_missing_in_a_request),

@@ -36,7 +36,7 @@ FUNCTIONS = [
     {"id": "doomed", "trigger": {"event": "chaos.doom"}, "maxAttempts": 3},
     {"id": "tick", "trigger": {"cron": "*/5 * * * * *"}, "maxAttempts": 3},
 ]
-WAIT_SECONDS = 45
+WAIT_SECONDS = 25
 
 
 def sign(key: str, body: bytes) -> str:

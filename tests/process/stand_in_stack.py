@@ -54,7 +54,12 @@ def child(folder: Path, name: str, manner: str) -> Child:
 
 async def main(folder: Path, manner: str) -> None:
     children = [child(folder, "first", "plain"), child(folder, "second", manner)]
-    supervisor = Supervisor(children, logs=folder / "logs", say=lambda text: print(text, flush=True))
+    supervisor = Supervisor(
+        children,
+        logs=folder / "logs",
+        say=lambda text: print(text, flush=True),
+        interrupted=lambda: print("stopping", flush=True),
+    )
     await supervisor.run(when_up=lambda: print("up", supervisor.pids(), flush=True))
     print("stopped", flush=True)
 

@@ -80,7 +80,7 @@ def test_a_second_signal_forces_what_a_first_one_cannot_end(folder: Path) -> Non
         process.wait_for_line("up")
         family = process.family()
         process.send(signal.SIGINT)
-        process.wait_for_line("stopping (press Ctrl-C again to force)")
+        process.wait_for_line("stopping")
         assert all(alive(child) for child in family)
         process.send(signal.SIGINT)
         assert process.wait(timeout=15) == 0

@@ -53,6 +53,11 @@ class Cluster:
         self._sockets: Path | None = None
 
     @property
+    def stop_signal(self) -> signal.Signals:
+        """Fast shutdown: clients are disconnected, nothing needs recovery."""
+        return signal.SIGINT
+
+    @property
     def socket(self) -> Path:
         assert self._sockets is not None, "prepare() makes the socket folder"
         return self._sockets / ".s.PGSQL.5432"

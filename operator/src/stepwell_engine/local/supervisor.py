@@ -11,8 +11,10 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
+from ..errors import StepwellError
 from .child import Child, Life, Log
 from .command import Command
 from .problems import CrashLoop
@@ -34,23 +36,18 @@ class Supervisor:
         *,
         logs: Path,
         say: Callable[[str], None],
-        echo: Callable[[str, str], None] | None = None,
+        echo: Callable[[str, str], None] = lambda _name, _line: None,
+        interrupted: Callable[[], None] = lambda: None,
         start_timeout: float = 90.0,
     ) -> None:
         logs.mkdir(parents=True, exist_ok=True)
-        self._say = say
-        self._start_timeout = start_timeout
-        self._keepers = [_Keeper(child, self._log(child.name, logs, echo), say, start_timeout) for child in children]
+        self._interrupted = interrupted
+        self._keepers = [
+            _Keeper(child, Log(logs / f"{child.name}.log", echo=partial(echo, child.name)), say, start_timeout)
+            for child in children
+        ]
         self._asked = asyncio.Event()
         self._insisted = asyncio.Event()
-
-    @staticmethod
-    def _log(name: str, logs: Path, echo: Callable[[str, str], None] | None) -> Log:
-        def show(line: str) -> None:
-            if echo:
-                echo(name, line)
-
-        return Log(logs / f"{name}.log", echo=show)
 
     async def run(self, *, when_up: Callable[[], None]) -> None:
         """Start all, call `when_up`, keep all alive until a signal. Whatever happens, nothing is left running."""
@@ -80,12 +77,12 @@ class Supervisor:
         if self._asked.is_set():
             self._insisted.set()
         else:
-            self._say("stopping (press Ctrl-C again to force)")
+            self._interrupted()
         self._asked.set()
 
     async def _work(self, when_up: Callable[[], None]) -> None:
         for keeper in self._keepers:
-            await keeper.start()
+            await keeper.start_first()
         when_up()
         async with asyncio.TaskGroup() as group:
             for keeper in self._keepers:
@@ -114,9 +111,14 @@ class _Keeper:
         self._failures = 0
         self._preparing: asyncio.Task[Command] | None = None
 
+    async def start_first(self) -> None:
+        """As `start`, but what keeps it from even being tried (a port taken, no database) ends the start at once."""
+        while not await self._try():
+            await self._pause()
+
     async def start(self) -> None:
         """Until it is healthy, trying again as often as is reasonable. Raises CrashLoop."""
-        while not await self._try():
+        while not await self._try_again():
             await self._pause()
 
     async def keep(self) -> None:
@@ -138,6 +140,14 @@ class _Keeper:
             await self.life.end(self.child.stop_signal, patience=self.child.patience)
         self.child.close()
         self._log.close()
+
+    async def _try_again(self) -> bool:
+        try:
+            return await self._try()
+        except StepwellError as error:
+            self._log.line(str(error))
+            self._failures += 1
+            return False
 
     async def _try(self) -> bool:
         self._preparing = asyncio.create_task(asyncio.to_thread(self.child.command), name="prepare")
