@@ -5,6 +5,8 @@ calls under way are finished within a bound and committed, what is left is relea
 instant: another engine goes on from the journal when the leases have expired.
 """
 
+import asyncio
+import contextlib
 import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -106,7 +108,9 @@ class Engine:
     async def stop(self) -> None:
         """Drain, then end everything. Stopping twice is harmless."""
         await self.worker.stop()
-        await self.completer.drain()
+        with contextlib.suppress(TimeoutError):
+            # What Postgres doesn't take now is refused or taken by its fence later.
+            await asyncio.wait_for(self.completer.drain(), timeout=5)
         for service in self.services:
             await service.stop()
         await self.caller.close()

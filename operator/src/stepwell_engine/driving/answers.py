@@ -76,6 +76,7 @@ class _Turn:
         self.run = run
         self.under = under
         self.progressed = False
+        self.backing_off = False
         self.exchange = Exchange(run_id=run.run_id, app_id=run.lease.app_id, token=run.token, seq=run.seq, outcome="go")
 
     def entry(self, entry: Entry, **columns: object) -> None:
@@ -117,6 +118,7 @@ class _Turn:
             due = self.under.now + verdict.delay
             self.entry(Entry.ATTEMPT_FAILED, step=step, type="run", attempt=attempt, error=encoded, due=due)
             self.wait(step or WHOLE_RUN, type="retry", due=due)
+            self.backing_off = self.backing_off or step is None
             return
         if step is None:
             self.entry(Entry.ATTEMPT_FAILED, step=None, type="run", attempt=attempt, error=encoded)
@@ -148,7 +150,7 @@ class _Turn:
         self.entry(Entry.RUN_PAUSED, error=encode_error(error))
 
     def finish(self) -> Exchange:
-        if self.exchange.outcome == "go" and not self.progressed:
+        if self.exchange.outcome == "go" and (self.backing_off or not self.progressed):
             park(self.exchange, self.run.pending)
         self.exchange.steps = len(self.run.results)
         return self.exchange

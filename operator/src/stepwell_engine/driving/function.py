@@ -21,6 +21,7 @@ from stepwell_protocol.wire import (
     ErrorData,
     Operation,
     SendEvent,
+    StepDone,
     Terms,
     encode_event,
     encode_go,
@@ -34,8 +35,8 @@ from ..journal.queue import Exchange
 from ..model import Activity, App, NewEvent
 from ..retry import infrastructure_backoff
 from ..transport.caller import Answered, AttemptUsed, Deadline, Illegal, Unreached
-from .answers import Circumstances, EventsSent, IllegalAnswer, failed, refused, turn
-from .leased import LeasedRun
+from .answers import Circumstances, EventsSent, IllegalAnswer, failed, park, refused, turn
+from .leased import WHOLE_RUN, LeasedRun
 from .tools import STICKY, Tools
 
 #: How long one call may go on reporting steps before the SDK must hand the run back.
@@ -83,7 +84,6 @@ class FunctionRun:
             return encode_stop("this call is over: end it without starting anything more")
         self._deadline.extend()
         known = len(self.run.fragments)
-        own = sum(1 for op in ops if hasattr(op, "data") and hasattr(op, "id"))
         try:
             following = await self._commit(await self._turn(ops))
         except IllegalAnswer as error:
@@ -94,7 +94,7 @@ class FunctionRun:
             reply = encode_go(
                 start_by=to_unix_ms(self.run.start_by(self._called)),
                 end_by=to_unix_ms(self.run.clock.at(self._called) + self._timeout),
-                entries=self.run.fragments[known + own :] if len(self.run.fragments) > known + own else (),
+                entries=self.run.added_since(known, but={op.id for op in ops if isinstance(op, StepDone)}),
             )
         else:
             self._stopped = following
@@ -105,6 +105,9 @@ class FunctionRun:
     async def _exchange(self) -> _Next:
         """One call and the commit of its answer."""
         tools, run = self._tools, self.run
+        if WHOLE_RUN in run.pending:
+            # Something else woke the run; its handler is still backing off.
+            return await self._commit(self._parked())
         self._called = tools.clock.monotonic()
         body = self._body()
         self._deadline = Deadline(self._timeout.total_seconds())
@@ -225,6 +228,13 @@ class FunctionRun:
             refusals=min(refusals, 1000),
             steps=len(run.results),
         )
+
+    def _parked(self) -> Exchange:
+        run = self.run
+        exchange = Exchange(run_id=run.run_id, app_id=run.lease.app_id, token=run.token, seq=run.seq, outcome="park")
+        park(exchange, run.pending)
+        exchange.steps = len(run.results)
+        return exchange
 
     def _should_leave(self) -> bool:
         if self._tools.draining():

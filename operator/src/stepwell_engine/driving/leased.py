@@ -4,7 +4,7 @@ Rebuilt from the journal when a lease begins and whenever others added to it; in
 exchanges are the only writers, so memory and journal say the same without reading.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -112,6 +112,11 @@ class LeasedRun:
     def start_by(self, monotonic: float) -> datetime:
         """The last instant at which anything may start under a call sent now: within the lease, within five seconds."""
         return min(self.clock.lease_until - self.margin, self.clock.at(monotonic) + timedelta(seconds=5))
+
+    def added_since(self, known: int, *, but: Collection[str]) -> list[bytes]:
+        """The fragments after the first `known`, without those of the steps in `but`."""
+        added = list(self.results)[known:]
+        return [fragment for step, fragment in zip(added, self.fragments[known:], strict=True) if step not in but]
 
     def may_call(self, monotonic: float) -> bool:
         return not self.lost and self.clock.left(monotonic) > self.margin.total_seconds()

@@ -5,6 +5,7 @@ workflow with completed steps is asked to cancel and compensates first; `force` 
 other finds the run in another state and is told so by `Conflict`.
 """
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
@@ -70,6 +71,19 @@ class Control:
         await connection.execute(statement("control/void_job"), {"run_id": run_id})
         await _end(connection, run_id, status=Status.CANCELLED, entry="run_cancelled", reason=reason, error=None)
         return "cancelled"
+
+    async def cancel_of_app(self, app_id: str, *, limit: int = 200) -> int:
+        """Cancel up to `limit` active runs of an app that goes away, at once and without compensation, since nobody is left
+        to call. Answers how many."""
+        async with self._database.connection() as connection:
+            found = await (
+                await connection.execute(statement("control/active_of_app"), {"app_id": app_id, "limit": limit})
+            ).fetchall()
+            for (run_id,) in found:
+                with contextlib.suppress(Conflict):
+                    async with connection.transaction():
+                        await self.cancel_within(connection, run_id, reason="AppDeleted", force=True)
+        return len(found)
 
     async def resume(self, run_id: UUID) -> None:
         """Let a paused run go on. Raises NotFound, or Conflict when it is not paused."""
