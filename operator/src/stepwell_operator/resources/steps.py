@@ -1,8 +1,8 @@
 """The steps of a Workflow, two levels of nesting spelt out.
 
 A structural schema can't recurse, so a step exists in three sizes: `Step` at the top, `InnerStep` inside `parallel`,
-`switch` cases and `default`, and `LeafStep` once more inside those, which has no `parallel` and no `switch`. Deeper is a
-that is a child `workflow`. All three share their fields' texts: `kubectl explain` shows the full ones at the top and a
+`switch` cases and `default`, and `LeafStep` once more inside those, which has no `parallel` and no `switch`; deeper
+is a child `workflow`. All three share their fields' texts: `kubectl explain` shows the full ones at the top and a
 pointer to them below, which also keeps the CRD small.
 """
 
