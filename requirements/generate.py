@@ -4,7 +4,7 @@
 | --- | --- |
 | crds/*.yaml | the operator's pydantic models |
 | charts/stepwell/templates/crd-*.yaml | crds/*.yaml |
-| operator/README.md, between its markers | the engine's state machine |
+| docs/state-machine.md | the engine's table of states |
 | dashboard/openapi.json and the page's API types | the dashboard's routes |
 
 With --check nothing is written; each file that differs is named, and the exit status is 1.
@@ -22,8 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CRDS = ROOT / "crds"
 TEMPLATES = ROOT / "charts" / "stepwell" / "templates"
-ARCHITECTURE = ROOT / "operator" / "README.md"
-DIAGRAM = re.compile(r"(<!-- states: begin -->\n).*?(<!-- states: end -->)", re.DOTALL)
+DIAGRAM = ROOT / "docs" / "state-machine.md"
 UI = ROOT / "dashboard" / "ui"
 
 
@@ -67,7 +66,7 @@ def wanted(scratch: Path) -> Iterator[tuple[Path, str | None]]:
         f"crd-{path.stem.partition('.')[0]}.yaml": crd_template(path.read_text()) for path in fresh.glob("*.yaml")
     }
     yield from folder(TEMPLATES, templates, "crd-*.yaml")
-    yield ARCHITECTURE, with_diagram(ARCHITECTURE.read_text())
+    yield DIAGRAM, diagram()
     yield from page_types(scratch)
 
 
@@ -99,11 +98,15 @@ def escaped(text: str) -> str:
     return text.replace("{{", '{{ "{{" }}')
 
 
-def with_diagram(text: str) -> str:
-    diagram = output([sys.executable, "-m", "stepwell_engine.machine"]).rstrip("\n")
-    if DIAGRAM.search(text) is None:
-        raise GenerationFailed("operator/README.md has no markers `<!-- states: begin -->` and `<!-- states: end -->`")
-    return DIAGRAM.sub(lambda found: f"{found[1]}{diagram}\n{found[2]}", text)
+def diagram() -> str:
+    drawn = output([sys.executable, "-m", "stepwell_engine.machine"]).strip("\n")
+    return f"""# The states of a run
+
+Drawn from the one table in `operator/src/stepwell_engine/machine.py` by `make generate`; not edited by hand. What is not in it
+can't happen: the journal's statements are guarded by it.
+
+{drawn}
+"""
 
 
 def page_types(scratch: Path) -> Iterator[tuple[Path, str | None]]:
