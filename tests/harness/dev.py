@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import psutil
+import psycopg
 
 from .process import Process, alive, wait_until
 
@@ -78,6 +79,14 @@ class Dev:
             with urllib.request.urlopen(f"{self.url}/healthz", timeout=1) as answer:
                 return bool(answer.status == 200)
         except (OSError, urllib.error.HTTPError):
+            return False
+
+    def ready(self) -> bool:
+        """The gateway answers, and so does Postgres."""
+        try:
+            with psycopg.connect(self.database_url(), connect_timeout=2) as connection:
+                return self.healthy() and connection.execute("select 1").fetchone() == (1,)
+        except (OSError, IndexError, psycopg.Error):
             return False
 
     def database_url(self) -> str:

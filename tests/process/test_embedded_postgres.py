@@ -96,6 +96,15 @@ def test_data_survives_a_stop_and_a_crash(tmp_path: Path) -> None:
         assert count(postgres.cluster.url()) == 1
 
 
+def test_a_killed_server_starts_again_at_the_same_address(tmp_path: Path) -> None:
+    with own_postgres(tmp_path) as postgres:
+        url = postgres.cluster.url()
+        insert(url)
+        postgres.stop(Shutdown.KILL)
+        postgres.start()
+        assert count(url) == 1
+
+
 def test_nothing_is_left_after_a_clean_stop(tmp_path: Path) -> None:
     with own_postgres(tmp_path) as postgres:
         sockets = postgres.cluster.socket.parent

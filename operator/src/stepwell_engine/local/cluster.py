@@ -68,7 +68,7 @@ class Cluster:
     def prepare(self) -> None:
         """Clear what an earlier start left behind; make the cluster if there is none. Blocks for up to a few seconds.
         Raises LocalProblem."""
-        leftovers.clear(self.folder)
+        leftovers.clear(self.folder, keep=self._sockets)
         if not (self.folder / "PG_VERSION").exists():
             self._initialise()
         if self._sockets is None:

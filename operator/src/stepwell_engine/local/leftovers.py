@@ -23,15 +23,16 @@ SOCKET_PREFIX = "stepwell-pg-"
 _INSISTENCE = ((signal.SIGINT, 8.0), (signal.SIGQUIT, 3.0), (signal.SIGKILL, 5.0))
 
 
-def clear(cluster: Path) -> bool:
-    """Stop what still runs on `cluster`, remove its pid file and socket folder. Returns whether a server was stopped.
-    Raises LocalProblem if something survives even SIGKILL."""
+def clear(cluster: Path, *, keep: Path | None = None) -> bool:
+    """Stop what still runs on `cluster`, remove its pid file and, unless it is `keep`, its socket folder. Returns
+    whether a server was stopped. Raises LocalProblem if something survives even SIGKILL."""
     stopped = _stop_orphans(cluster)
     pid_file = cluster / "postmaster.pid"
     with contextlib.suppress(FileNotFoundError):
         lines = pid_file.read_text(errors="replace").splitlines()
-        if len(lines) > 4 and Path(lines[4]).name.startswith(SOCKET_PREFIX):
-            shutil.rmtree(lines[4], ignore_errors=True)
+        sockets = Path(lines[4]) if len(lines) > 4 else None
+        if sockets and sockets != keep and sockets.name.startswith(SOCKET_PREFIX):
+            shutil.rmtree(sockets, ignore_errors=True)
         pid_file.unlink()
     return stopped
 
