@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -109,7 +110,11 @@ def build_page(stamps: dict[str, str]) -> None:
     if stamps.get("page") == page and (PAGE / "index.html").is_file():
         return
     binaries = find_node(stamps)
-    environment = os.environ | {"PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}", "CI": "1"}
+    environment = os.environ | {
+        "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}",
+        "CI": "1",
+        "NO_COLOR": "1",
+    }
     modules = digest([UI / "package.json", UI / "package-lock.json"], str(ROOT), str(node_version(binaries / "node")))
     if stamps.get("modules") != modules or not (UI / "node_modules").is_dir():
         run("installing the page's packages", ["npm", "ci", "--no-audit", "--no-fund"], cwd=UI, environment=environment)
@@ -133,12 +138,20 @@ def find_node(stamps: dict[str, str]) -> Path:
             "-r",
             str(LOCKS / "node.lock"),
         )
-        for name in ("node", "npm"):
-            link = VENV / "bin" / name
-            link.unlink(missing_ok=True)
-            link.symlink_to(wheel_folder() / "bin" / name)
+        write_command("node", wheel_folder() / "bin" / "node")
+        write_command(
+            "npm", VENV / "bin" / "node", wheel_folder() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        )
         remember("node", lock, stamps)
     return VENV / "bin"
+
+
+def write_command(name: str, *words: Path) -> None:
+    """A command in .venv/bin that runs the words: the wheel's own `npm` can't find its library."""
+    path = VENV / "bin" / name
+    path.unlink(missing_ok=True)
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, words))} "$@"\n')
+    path.chmod(0o755)
 
 
 def wheel_folder() -> Path:
@@ -162,7 +175,8 @@ def run(what: str, command: list[str], *, environment: dict[str, str], cwd: Path
         command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     if done.returncode != 0:
-        raise SetupFailed(f"{what}: `{' '.join(command)}` said:\n{done.stdout.rstrip()}")
+        end = "\n".join(done.stdout.rstrip().splitlines()[-40:])
+        raise SetupFailed(f"{what}: `{' '.join(command)}` said:\n{end}")
     say(f"{what}: done in {time.monotonic() - started:.0f} s")
 
 
