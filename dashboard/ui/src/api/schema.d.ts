@@ -788,6 +788,28 @@ export interface components {
             /** Trigger */
             trigger: string;
         };
+        /**
+         * RunChange
+         * @description A run as it is now and what was journaled after the ordinal asked for. `more`: the next part is ready.
+         */
+        RunChange: {
+            /** Entries */
+            entries: components["schemas"]["Entry"][];
+            error: components["schemas"]["Payload"] | null;
+            /** More */
+            more: boolean;
+            /** Ordinal */
+            ordinal: number;
+            output: components["schemas"]["Payload"] | null;
+            run: components["schemas"]["Run"];
+            /**
+             * Servertime
+             * Format: date-time
+             */
+            serverTime: string;
+            /** Waits */
+            waits: components["schemas"]["Wait"][];
+        };
         /** RunDetail */
         RunDetail: {
             /** Entries */
@@ -821,6 +843,21 @@ export interface components {
             items: components["schemas"]["Run"][];
             /** Next */
             next: string | null;
+            /**
+             * Servertime
+             * Format: date-time
+             */
+            serverTime: string;
+        };
+        /**
+         * RunsChange
+         * @description What a list's stream tells: runs that match its filter now, and the ids of those that don't.
+         */
+        RunsChange: {
+            /** Left */
+            left: string[];
+            /** Runs */
+            runs: components["schemas"]["Run"][];
             /**
              * Servertime
              * Format: date-time
@@ -1493,13 +1530,13 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Server-sent events */
+            /** @description `change` messages */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": unknown;
+                    "text/event-stream": components["schemas"]["RunChange"];
                 };
             };
             /** @description A problem */
@@ -1508,7 +1545,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "text/event-stream": components["schemas"]["Problem"];
                 };
             };
         };
@@ -1694,13 +1731,13 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Server-sent events */
+            /** @description `runs` messages */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": unknown;
+                    "text/event-stream": components["schemas"]["RunsChange"];
                 };
             };
             /** @description A problem */
@@ -1709,7 +1746,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "text/event-stream": components["schemas"]["Problem"];
                 };
             };
         };
