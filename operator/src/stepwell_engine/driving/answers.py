@@ -201,13 +201,13 @@ def _apply(turning: _Turn, op: Operation | EventsSent) -> None:
         return
     match op:
         case StepDone(id=step, data=data):
-            _refuse_finished(run, step)
+            refuse_result(run, step)
             turning.result(step, type="run", data=data)
         case EventsSent(id=step, data=data):
-            _refuse_finished(run, step)
+            refuse_result(run, step)
             turning.result(step, type="sendEvent", data=data)
         case StepFailed(id=step, error=error):
-            _refuse_finished(run, step)
+            refuse_result(run, step)
             turning.failed(step, error)
         case SleepUntil(id=step, until=until):
             _refuse_finished(run, step)
@@ -232,6 +232,17 @@ def _apply(turning: _Turn, op: Operation | EventsSent) -> None:
             raise AssertionError("events are accepted before the turn")
         case _:
             assert_never(op)
+
+
+def refuse_result(run: LeasedRun, step: str) -> None:
+    """Raises IllegalAnswer unless the app may report how `step` went. A sleep or a wait is settled by the engine alone: a
+    second result for it would break the run when its time comes. A step in backoff may have been run early."""
+    _refuse_finished(run, step)
+    if (type := run.pending.get(step)) in ("sleep", "wait"):
+        raise IllegalAnswer(
+            f"step {step!r} is pending as a {type}: a handler neither runs nor reports it, and a name is used only once "
+            f"(a second use in one run is {step}#2)"
+        )
 
 
 def _refuse_finished(run: LeasedRun, step: str) -> None:

@@ -35,7 +35,7 @@ from ..journal.queue import Exchange
 from ..model import Activity, App, NewEvent
 from ..retry import infrastructure_backoff
 from ..transport.caller import Answered, AttemptUsed, Deadline, Illegal, Unreached
-from .answers import Circumstances, EventsSent, IllegalAnswer, failed, park, refused, turn
+from .answers import Circumstances, EventsSent, IllegalAnswer, failed, park, refuse_result, refused, turn
 from .leased import WHOLE_RUN, LeasedRun
 from .tools import STICKY, Tools
 
@@ -160,6 +160,7 @@ class FunctionRun:
 
     async def _send(self, op: SendEvent) -> EventsSent:
         """Accept the events a step sends. Their ids come from the step, so a repetition sends nothing twice."""
+        refuse_result(self.run, op.id)
         accepted = await self._tools.intake.accept_events(
             [
                 NewEvent(
