@@ -70,7 +70,7 @@ class Process:
             code = self._popen.wait(timeout)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running after {timeout:g} s:\n{self.output}") from None
-        self._reader.join(timeout=5)
+        self._close()
         return code
 
     def family(self) -> list[psutil.Process]:
@@ -90,7 +90,7 @@ class Process:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self._popen.kill()
-        self._popen.wait()
+        self.wait()
         wait_until(lambda: not any(alive(process) for process in family), "the whole family is dead")
 
     def __enter__(self) -> Self:
@@ -101,9 +101,12 @@ class Process:
     ) -> None:
         if self.running:
             self.kill_family()
+        self._close()
+
+    def _close(self) -> None:
         self._reader.join(timeout=5)
-        if self._popen.stdout:
-            self._popen.stdout.close()
+        assert self._popen.stdout is not None
+        self._popen.stdout.close()
 
     def _read(self) -> None:
         assert self._popen.stdout is not None

@@ -5,6 +5,8 @@ import hashlib
 import hmac
 import json
 import threading
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -65,8 +67,15 @@ class V1App:
         self._post(f"{engine}/fn/sync", {"url": self.url, "functions": list(functions)})
 
     def send(self, engine: str, name: str, data: object) -> str:
-        """The accepted event's id."""
-        return str(self._post(f"{engine}/e", {"name": name, "data": data})["id"])
+        """The accepted event's id. A gateway that has just lost Postgres says 503 (nothing was accepted): sent again."""
+        deadline = time.monotonic() + 15
+        while True:
+            try:
+                return str(self._post(f"{engine}/e", {"name": name, "data": data})["id"])
+            except urllib.error.HTTPError as error:
+                if error.code != 503 or time.monotonic() > deadline:
+                    raise
+                error.close()
 
     def close(self) -> None:
         self._server.shutdown()

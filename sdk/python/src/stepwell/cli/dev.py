@@ -13,7 +13,6 @@ with the supervisor and the supervisor mends the children; after a power cut the
 
 import asyncio
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,6 +26,7 @@ from stepwell_engine.local.migration import migrated
 from stepwell_engine.local.network import LOOPBACK, free_port, listen, well
 from stepwell_engine.local.problems import LocalProblem
 from stepwell_engine.local.supervisor import Supervisor
+from stepwell_engine.settings import Settings
 
 from .screen import Screen
 
@@ -54,6 +54,7 @@ def run(options: Options) -> None:
         address = f"http://localhost:{port}"
         lock.note(pid=os.getpid(), address=address)
         stack = _Stack(options, lock, listener.fileno(), port)
+        stack.check_settings()
         screen.starting(folder)
         supervisor = Supervisor(
             stack.children(), logs=folder / "logs", say=screen.say, echo=screen.child, interrupted=screen.stopping
@@ -72,6 +73,10 @@ class _Stack:
         self._engine_port = 0
         self._cluster = None if options.database_url else Cluster(lock)
         self._data_key = os.environ.get("STEPWELL_DATA_KEY") or data_key(lock)
+
+    def check_settings(self) -> None:
+        """Raises InvalidSetting here rather than in each child."""
+        Settings.from_environment({**self._settings(self._port), "STEPWELL_DATABASE_URL": "postgresql://"})
 
     def children(self) -> list[Child]:
         found = []
@@ -119,12 +124,13 @@ class _Stack:
         assert self._cluster is not None
         return self._cluster.url()
 
-    def _environment(self, port: int) -> Mapping[str, str]:
+    def _environment(self, port: int) -> dict[str, str]:
+        return {**self._settings(port), "STEPWELL_DATABASE_URL": self._database_url(), "PYTHONUNBUFFERED": "1"}
+
+    def _settings(self, port: int) -> dict[str, str]:
         return {
             "STEPWELL_LOG_FORMAT": "text",
             **os.environ,
-            "PYTHONUNBUFFERED": "1",
-            "STEPWELL_DATABASE_URL": self._database_url(),
             "STEPWELL_DATA_KEY": self._data_key,
             "STEPWELL_DEV": "1",
             "STEPWELL_HOST": LOOPBACK,
