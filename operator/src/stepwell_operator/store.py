@@ -4,14 +4,17 @@ It may lag behind the API server. That is harmless: what is written back carries
 and every change that arrives later reconciles again.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from .objects import Json, Key, generation_of, key_of, spec_of, status_of, uid_of
 
 
 class Store:
+    """`changed` is told the keys to reconcile whenever something became known; set it before the first change."""
+
     def __init__(self) -> None:
         self._objects: dict[Key, Json] = {}
+        self.changed: Callable[[set[Key]], None] = lambda _: None
 
     def get(self, key: Key) -> Json | None:
         return self._objects.get(key)
@@ -21,32 +24,41 @@ class Store:
         found = [key for key in self._objects if key.kind == kind and namespace in (None, key.namespace)]
         return [self._objects[key] for key in sorted(found)]
 
-    def put(self, obj: Json) -> set[Key]:
-        """Take note of an object; gives the keys to reconcile: itself, and who depends on what changed of it."""
+    def put(self, obj: Json, *, own: bool = False) -> bool:
+        """Take note of an object. Its key is to be reconciled, and so is who depends on what changed of it. `own`: the
+        operator wrote it itself just now and need not look at it again. False: something newer is known."""
         key = key_of(obj)
         before = self._objects.get(key)
         if before is not None and _version(before) > _version(obj):
-            return set()
+            return False
         self._objects[key] = obj
-        return {key} | (self.dependents(key) if before is None or _gist(before) != _gist(obj) else set())
+        keys = set() if own else {key}
+        if before is None or _gist(before) != _gist(obj):
+            keys |= self.dependents(key)
+        self.changed(keys)
+        return True
 
-    def remove(self, key: Key) -> set[Key]:
-        """Forget an object; gives the keys to reconcile."""
-        if self._objects.pop(key, None) is None:
-            return set()
-        return {key} | self.dependents(key)
+    def remove(self, key: Key, *, uid: str | None = None) -> bool:
+        """Forget an object, if it is still the one with that uid. False: it was not known."""
+        present = self._objects.get(key)
+        if present is None or (uid is not None and uid_of(present) != uid):
+            return False
+        del self._objects[key]
+        self.changed({key} | self.dependents(key))
+        return True
 
     def replace(self, listed: Mapping[Key, Json], versions: Mapping[str, int]) -> set[Key]:
         """Make the store what a full list says, except for what a watch has told since; gives the keys whose objects it
         had missed, gained or lost. `versions`: up to which resourceVersion each kind's list is complete."""
         missed: set[Key] = set()
         for key, obj in list(self._objects.items()):
-            if key not in listed and _version(obj) <= versions.get(key.kind, 0):
-                missed |= self.remove(key)
+            if key not in listed and _version(obj) <= versions.get(key.kind, 0) and self.remove(key):
+                missed.add(key)
         for key, obj in listed.items():
             before = self._objects.get(key)
-            if before is None or uid_of(before) != uid_of(obj) or _version(before) < _version(obj):
-                missed |= self.put(obj)
+            new = before is None or uid_of(before) != uid_of(obj) or _version(before) < _version(obj)
+            if new and self.put(obj):
+                missed.add(key)
         return missed
 
     def dependents(self, key: Key) -> set[Key]:

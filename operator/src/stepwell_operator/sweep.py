@@ -56,7 +56,7 @@ class Sweep:
         missed = world.store.replace(listing.objects, listing.versions)
         for uid in set(before) - {uid_of(obj) for obj in world.store.list("StepwellApp")}:
             self.note_deletion(before[uid])
-        self._enqueue(listing.objects.keys() | missed)
+        self._enqueue(listing.objects)
         retired = await self._retire()
         for words in retired:
             _log.info("retired %s: its object is gone", words)

@@ -106,7 +106,8 @@ class Operator:
             sweep.note_deletion(obj)
             sweeper.soon()
 
-        source = Source(client.access, world.store, enqueue=queue.add, deleted=deleted, namespaces=namespaces)
+        world.store.changed = queue.add
+        source = Source(client.access, world.store, deleted=deleted, namespaces=namespaces)
         sweeping = asyncio.create_task(sweeper.run(), name="sweep")
         queue.start()
         try:

@@ -1,4 +1,4 @@
-"""kopf as the event source: tells the store and the queue what a watch tells.
+"""kopf as the event source: tells the store what a watch tells.
 
 Only `@kopf.on.event` is used. kopf's timers and daemons leave finalizers and its change handlers leave annotations on the
 objects; an event handler leaves nothing, and what it missed the sweep finds. kopf posts no events of its own, takes part
@@ -7,12 +7,12 @@ in no peering and scans for no namespaces; it authenticates with the operator's 
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import kopf
 
-from ..objects import Json, Key, key_of
+from ..objects import Json, key_of, uid_of
 from ..resources import GROUP, KINDS, VERSION
 from ..store import Store
 from .access import Access
@@ -26,13 +26,11 @@ class Source:
         access: Access,
         store: Store,
         *,
-        enqueue: Callable[[Iterable[Key]], None],
         deleted: Callable[[Json], None],
         namespaces: frozenset[str] | None,
     ) -> None:
         self._access = access
         self._store = store
-        self._enqueue = enqueue
         self._deleted = deleted
         self._namespaces = namespaces
         self._stop = asyncio.Event()
@@ -78,9 +76,9 @@ class Source:
         obj["metadata"].pop("managedFields", None)
         if event["type"] == "DELETED":
             self._deleted(obj)
-            self._enqueue(self._store.remove(key_of(obj)))
+            self._store.remove(key_of(obj), uid=uid_of(obj))
         else:
-            self._enqueue(self._store.put(obj))
+            self._store.put(obj)
 
     async def _login(self, **_: Any) -> kopf.ConnectionInfo:
         access = self._access

@@ -70,7 +70,7 @@ class ClusterWorld:
             if error.status in (404, 409):
                 raise StatusConflict(f"{key_of(obj)} changed while it was looked at") from None
             raise
-        self.store.put(_lean(written))
+        self.store.put(_lean(written), own=True)
 
     async def service_url(self, namespace: str, service: Service) -> str:
         found = await self._client.get(f"/api/v1/namespaces/{namespace}/services/{service.name}")

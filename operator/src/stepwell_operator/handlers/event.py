@@ -74,10 +74,9 @@ def _not_looked_at(context: Context, obj: Json, app_obj: Json) -> Key | None:
         for other in context.world.store.list(kind, namespace=namespace)
         if spec_of(other).get("appRef", {}).get("name") == name
     ]
-    for other in (app_obj, *definitions):
-        if status_of(other).get("observedGeneration") is None:
-            return key_of(other)
-    return None
+    if status_of(app_obj).get("observedGeneration") is None:
+        return key_of(app_obj)
+    return next((key_of(other) for other in definitions if condition_status(other, "Ready") in (None, "Unknown")), None)
 
 
 def _accepted(runs: int) -> Fact:
