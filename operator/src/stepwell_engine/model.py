@@ -152,6 +152,7 @@ class NewRun:
     priority: int = 0
     rerun_of: UUID | None = None
     run_timeout: timedelta | None = None
+    start_timeout: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

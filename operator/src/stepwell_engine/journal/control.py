@@ -20,6 +20,7 @@ from .database import Connection, Database, statement
 from .intake import Intake
 
 _TIMED_OUT = b'{"name":"RunTimedOut","message":"the run took longer than its timeouts.run","retryable":false}'
+_NOT_STARTED = b'{"name":"StartTimedOut","message":"the run did not begin within its timeouts.start","retryable":false}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,30 +123,33 @@ class Control:
         return new_id
 
     async def expire(self, *, limit: int = 100) -> int:
-        """End the active runs whose time (`timeouts.run`) is up; workflows compensate first. Answers how many."""
+        """End the active runs whose time is up: over `timeouts.run`, where workflows compensate first, or not begun within
+        `timeouts.start`. Answers how many were looked at."""
         async with self._database.connection(duty=True) as connection:
             overdue = await (await connection.execute(statement("control/expired"), {"limit": limit})).fetchall()
-            for run_id, _ in overdue:
-                async with connection.transaction():
-                    run = await _get(connection, run_id)
-                    if run.status != Status.ACTIVE:
-                        continue
-                    if run.kind == Kind.WORKFLOW and run.compensable:
-                        await connection.execute(statement("control/wake"), {"run_id": run_id})
-                        await connection.execute(statement("control/request_cancel"), {"run_id": run_id})
-                        continue
-                    await connection.execute(statement("control/void_job"), {"run_id": run_id})
-                    await connection.execute(
-                        statement("control/end_run"),
-                        {
-                            "run_id": run_id,
-                            "status": "failed",
-                            "entry": "run_failed",
-                            "reason": "TimedOut",
-                            "error": _TIMED_OUT,
-                        },
-                    )
+            for run_id, unstarted in overdue:
+                with contextlib.suppress(Conflict, NotFound):
+                    async with connection.transaction():
+                        await (_give_up_start if unstarted else _time_out)(connection, run_id)
         return len(overdue)
+
+
+async def _give_up_start(connection: Connection, run_id: UUID) -> None:
+    voided = await connection.execute(statement("control/void_queued"), {"run_id": run_id})
+    if voided.rowcount == 1:
+        await _end(
+            connection, run_id, status=Status.FAILED, entry="run_failed", reason="StartTimedOut", error=_NOT_STARTED
+        )
+
+
+async def _time_out(connection: Connection, run_id: UUID) -> None:
+    run = await _get(connection, run_id)
+    if run.kind == Kind.WORKFLOW and run.compensable:
+        await connection.execute(statement("control/wake"), {"run_id": run_id})
+        await connection.execute(statement("control/request_cancel"), {"run_id": run_id})
+        return
+    await connection.execute(statement("control/void_job"), {"run_id": run_id})
+    await _end(connection, run_id, status=Status.FAILED, entry="run_failed", reason="TimedOut", error=_TIMED_OUT)
 
 
 async def _get(connection: Connection, run_id: UUID) -> _Run:

@@ -39,6 +39,7 @@ class Policies:
 
     priority: int
     run_timeout: timedelta | None
+    start_timeout: timedelta | None
 
 
 class Intake:
@@ -122,6 +123,7 @@ class Intake:
                 labels=labels or {},
                 priority=policy.priority,
                 run_timeout=policy.run_timeout,
+                start_timeout=policy.start_timeout,
             )
             await self._insert(connection, [run_id], [run], [False])
         return run_id, True
@@ -146,7 +148,7 @@ class Intake:
         policy = (await self._policies_of(connection, {(run.definition_id, run.revision)}))[
             run.definition_id, run.revision
         ]
-        run = replace(run, priority=policy.priority, run_timeout=policy.run_timeout)
+        run = replace(run, priority=policy.priority, run_timeout=policy.run_timeout, start_timeout=policy.start_timeout)
         await self._insert(connection, [run_id], [run], [False], delay=delay)
 
     async def _deduplicate(
@@ -224,6 +226,7 @@ class Intake:
                         event_id=event_id,
                         priority=policy.priority,
                         run_timeout=policy.run_timeout,
+                        start_timeout=policy.start_timeout,
                     )
                 )
         return runs, held
@@ -254,10 +257,11 @@ class Intake:
                 self._policies.clear()
             for definition_id, number, document in await rows.fetchall():
                 parsed = orjson.loads(document)
-                timeout = (parsed.get("timeouts") or {}).get("run")
+                timeouts = parsed.get("timeouts") or {}
                 self._policies[definition_id, number] = Policies(
                     priority=int(parsed.get("priority") or 0),
-                    run_timeout=None if timeout is None else parse_duration(timeout),
+                    run_timeout=_duration(timeouts.get("run")),
+                    start_timeout=_duration(timeouts.get("start")),
                 )
         return {key: self._policies[key] for key in wanted}
 
@@ -288,10 +292,15 @@ class Intake:
                 "labels": [json.dumps(dict(run.labels)) for run in runs],
                 "reruns": [run.rerun_of for run in runs],
                 "run_timeouts": [run.run_timeout for run in runs],
+                "start_timeouts": [run.start_timeout for run in runs],
                 "priorities": [run.priority for run in runs],
                 "delays": [delay] * len(runs),
             },
         )
+
+
+def _duration(text: str | None) -> timedelta | None:
+    return None if text is None else parse_duration(text)
 
 
 def _holds(condition: str, event_id: UUID, event: NewEvent) -> bool:

@@ -153,6 +153,7 @@ create table stepwell.run (
     rerun_of      uuid,
     cancel_requested boolean  not null default false,
     deadline      timestamptz,                      -- timeouts.run; null: none
+    start_by      timestamptz,                      -- timeouts.start; null: none
     created_at    timestamptz not null default now(),
     started_at    timestamptz,
     ended_at      timestamptz,
@@ -176,6 +177,7 @@ create index run_by_event on stepwell.run (event_id) where event_id is not null;
 create index run_ended on stepwell.run (ended_at) where ended_at is not null;
 -- queue/expire_runs
 create index run_deadline on stepwell.run (deadline) where deadline is not null and status = 'active';
+create index run_start_by on stepwell.run (start_by) where start_by is not null and started_at is null and status = 'active';
 
 -- The journal: append-only, in the order the run's lease holders wrote it.
 -- No foreign key to run: the job row that fences every insert has one, and a second would lock the run row at each
