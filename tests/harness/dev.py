@@ -20,7 +20,7 @@ ROLES = {
     "postgres": "/postgres",
     "engine": "stepwell_engine",
     "web": "stepwell.cli.web",
-    "manifests": "stepwell.cli.manifests",
+    "manifests": "stepwell_operator.files",
 }
 
 

@@ -35,6 +35,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+async def open_to_connections(port: int, *, timeout: float = 2.0) -> bool:
+    """Whether somebody on loopback accepts connections."""
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(timeout):
+            _, writer = await asyncio.open_connection(LOOPBACK, port)
+            writer.transport.abort()
+            return True
+    return False
+
+
 async def well(port: int, *, path: str = "/healthz", timeout: float = 2.0) -> bool:
     """Whether `GET path` on loopback is answered with 200 in time."""
     with contextlib.suppress(OSError, TimeoutError):

@@ -13,6 +13,7 @@ with the supervisor and the supervisor mends the children; after a power cut the
 
 import asyncio
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,7 +24,7 @@ from stepwell_engine.local.command import Command
 from stepwell_engine.local.data import data_key, default_folder
 from stepwell_engine.local.lock import DirectoryLock
 from stepwell_engine.local.migration import migrated
-from stepwell_engine.local.network import LOOPBACK, free_port, listen, well
+from stepwell_engine.local.network import LOOPBACK, free_port, listen, open_to_connections, well
 from stepwell_engine.local.problems import LocalProblem
 from stepwell_engine.local.supervisor import Supervisor
 from stepwell_engine.settings import Settings
@@ -39,8 +40,33 @@ class Options:
     database_url: str | None = None
     verbose: bool = False
 
+    @classmethod
+    def from_environment(cls, *, files: tuple[Path, ...] = ()) -> "Options":
+        """As the command's flags are read from the environment. Raises LocalProblem naming the variable."""
+        given = {name: value for name, value in os.environ.items() if value}
+        port = given.get("STEPWELL_PORT", "3030")
+        if not port.isdecimal() or int(port) > 65535:
+            raise LocalProblem(f"STEPWELL_PORT: {port!r} is not a port: write a number from 0 to 65535")
+        folder = given.get("STEPWELL_DATA_DIR")
+        return cls(
+            files=files,
+            port=int(port),
+            data_dir=Path(folder) if folder else None,
+            database_url=given.get("STEPWELL_DATABASE_URL"),
+        )
 
-def run(options: Options) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """One more process to keep beside the stack: an app, a sender of events. It finds the engine by STEPWELL_URL.
+    `port`: where it listens once it is ready; absent: it is ready at once."""
+
+    name: str
+    arguments: tuple[str, ...]
+    port: int | None = None
+
+
+def run(options: Options, *, companions: Sequence[Companion] = ()) -> None:
     """Returns after a clean stop. Raises LocalProblem: what is wrong and what to do."""
     for path in options.files:
         if not path.exists():
@@ -53,7 +79,7 @@ def run(options: Options) -> None:
         port = int(listener.getsockname()[1])
         address = f"http://localhost:{port}"
         lock.note(pid=os.getpid(), address=address)
-        stack = _Stack(options, lock, listener.fileno(), port)
+        stack = _Stack(options, lock, listener.fileno(), port, companions)
         stack.check_settings()
         screen.starting(folder)
         supervisor = Supervisor(
@@ -66,8 +92,11 @@ def run(options: Options) -> None:
 class _Stack:
     """The children of this start."""
 
-    def __init__(self, options: Options, lock: DirectoryLock, descriptor: int, port: int) -> None:
+    def __init__(
+        self, options: Options, lock: DirectoryLock, descriptor: int, port: int, companions: Sequence[Companion]
+    ) -> None:
         self._options = options
+        self._companions = companions
         self._descriptor = descriptor
         self._port = port
         self._engine_port = 0
@@ -84,6 +113,7 @@ class _Stack:
             found.append(self._postgres(self._cluster))
         found.append(Child("engine", self._engine, lambda: well(self._engine_port)))
         found.append(Child("web", self._web, lambda: well(self._port)))
+        found += [self._companion(companion) for companion in self._companions]
         if self._options.files:
             found.append(Child("manifests", self._manifests, _always))
         return found
@@ -113,10 +143,20 @@ class _Stack:
 
     def _manifests(self) -> Command:
         return Command.python(
-            "stepwell.cli.manifests",
+            "stepwell_operator.files",
             *(str(path.absolute()) for path in self._options.files),
             environment=self._environment(self._port),
         )
+
+    def _companion(self, companion: Companion) -> Child:
+        def command() -> Command:
+            environment = {**os.environ, "PYTHONUNBUFFERED": "1", "STEPWELL_URL": f"http://{LOOPBACK}:{self._port}"}
+            return Command.leashed(companion.arguments, environment=environment)
+
+        async def healthy() -> bool:
+            return companion.port is None or await open_to_connections(companion.port)
+
+        return Child(companion.name, command, healthy)
 
     def _database_url(self) -> str:
         if self._options.database_url:

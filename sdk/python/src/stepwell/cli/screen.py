@@ -13,7 +13,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-_WORTH_SHOWING = re.compile(r"^\d\d:\d\d:\d\d (warning|error|critical) ")
+_LOGGED = re.compile(r"^\d\d:\d\d:\d\d (debug|info|warning|error|critical) ")
+_SEVERE = ("warning", "error", "critical")
 _COLOURS = {"postgres": "blue", "engine": "magenta", "web": "cyan", "manifests": "green", "app": "yellow"}
 
 
@@ -44,7 +45,10 @@ class Screen:
         self._console.print(Text(text, style="yellow"))
 
     def child(self, name: str, line: str) -> None:
-        if self._verbose or (name != "postgres" and _WORTH_SHOWING.match(line)):
+        logged = _LOGGED.match(line)
+        # What is said about manifests in so many words is meant for the person who wrote them.
+        worth_showing = logged[1] in _SEVERE if logged else name == "manifests"
+        if self._verbose or (worth_showing and name != "postgres"):
             self._console.print(Text.assemble((f"{name:<10}", _COLOURS.get(name, "")), line))
 
     def stopping(self) -> None:
