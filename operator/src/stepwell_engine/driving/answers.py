@@ -238,9 +238,9 @@ def refuse_result(run: LeasedRun, step: str) -> None:
     """Raises IllegalAnswer unless the app may report how `step` went. A sleep or a wait is settled by the engine alone: a
     second result for it would break the run when its time comes. A step in backoff may have been run early."""
     _refuse_finished(run, step)
-    if (type := run.pending.get(step)) in ("sleep", "wait"):
+    if (pending := run.pending.get(step)) in ("sleep", "wait"):
         raise IllegalAnswer(
-            f"step {step!r} is pending as a {type}: a handler neither runs nor reports it, and a name is used only once "
+            f"step {step!r} is pending as a {pending}: a handler neither runs nor reports it, and a name is used only once "
             f"(a second use in one run is {step}#2)"
         )
 

@@ -11,10 +11,10 @@ beside it, so that a worker can measure what is left on its own monotonic clock,
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
-from psycopg.rows import class_row
+from psycopg.rows import class_row, kwargs_row
 
 from ..model import Entry, Kind, PendingWait, Step
 from .database import Connection, Database, statement
@@ -303,7 +303,7 @@ class Queue:
     ) -> tuple[dict[UUID, list[Step]], dict[UUID, list[PendingWait]]]:
         entries: dict[UUID, list[Step]] = {}
         waits: dict[UUID, list[PendingWait]] = {}
-        async with connection.cursor(row_factory=class_row(Step)) as cursor:
+        async with connection.cursor(row_factory=kwargs_row(_step)) as cursor:
             await cursor.execute(statement("queue/load_entries"), {"run_ids": run_ids})
             for entry in await cursor.fetchall():
                 entries.setdefault(entry.run_id, []).append(entry)
@@ -312,3 +312,7 @@ class Queue:
             for wait in await waiting.fetchall():
                 waits.setdefault(wait.run_id, []).append(wait)
         return entries, waits
+
+
+def _step(*, entry: str, **columns: Any) -> Step:
+    return Step(entry=Entry(entry), **columns)
