@@ -149,7 +149,7 @@ create table stepwell.run (
     output        stepwell.json_text,
     error         stepwell.json_text,
     labels        jsonb       not null default '{}',
-    priority      smallint    not null default 0,
+    priority      integer     not null default 0,
     rerun_of      uuid,
     cancel_requested boolean  not null default false,
     deadline      timestamptz,                      -- timeouts.run; null: none

@@ -7,13 +7,13 @@ with run as (
            now() + run_timeout, now() + start_timeout
     from unnest(%(ids)s::uuid[], %(app_ids)s::text[], %(definition_ids)s::bigint[], %(kinds)s::text[], %(names)s::text[],
                 %(revisions)s::integer[], %(held)s::boolean[], %(triggers)s::text[], %(event_ids)s::uuid[], %(event_refs)s::text[],
-                %(event_names)s::text[], %(inputs)s::bytea[], %(labels)s::jsonb[], %(priorities)s::smallint[], %(reruns)s::uuid[],
+                %(event_names)s::text[], %(inputs)s::bytea[], %(labels)s::jsonb[], %(priorities)s::integer[], %(reruns)s::uuid[],
                 %(run_timeouts)s::interval[], %(delays)s::interval[], %(start_timeouts)s::interval[])
          t (id, app_id, definition_id, kind, name, revision, held, trigger, event_id, event_ref, event_name, input, labels, priority, rerun_of, run_timeout,
             delay, start_timeout)
 )
 insert into stepwell.job (run_id, app_id, priority, due)
 select id, app_id, priority, now() + delay
-from unnest(%(ids)s::uuid[], %(app_ids)s::text[], %(priorities)s::smallint[], %(held)s::boolean[], %(delays)s::interval[])
+from unnest(%(ids)s::uuid[], %(app_ids)s::text[], %(priorities)s::integer[], %(held)s::boolean[], %(delays)s::interval[])
      t (id, app_id, priority, held, delay)
 where not held
