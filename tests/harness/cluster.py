@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from kube.assets.chain import Found, ensure, version_of
 
 from harness.certificates import Authority, Pair, signing_pair
+from kube.assets.chain import Found, ensure, version_of
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
@@ -211,7 +211,7 @@ class Cluster:
             f"--root-ca-file={self.authority.path}",
             "--concurrent-gc-syncs=4",
         )
-        self._wait("kube-controller-manager", lambda: self._default_service_account_exists())
+        self._wait("kube-controller-manager", self._default_service_account_exists)
 
     def _default_service_account_exists(self) -> bool:
         return self.try_kubectl("get", "serviceaccount", "default", "-n", "default").returncode == 0

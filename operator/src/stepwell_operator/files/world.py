@@ -112,12 +112,12 @@ class FileWorld:
         return obj
 
     def _tell(self, before: Json, after: Json) -> None:
+        """What is still on its way is not worth a line."""
         ready = _ready(after)
-        if ready != _ready(before) and ready is not None:
-            status, reason, message = ready
-            mark = {"True": "✓", "False": "✗"}.get(status, "…")
-            words = "" if status == "True" else f" {reason}: {message}"
-            self._say(f"{mark} {key_of(after)}{words}")
+        if ready is None or ready == _ready(before) or ready[0] == "Unknown":
+            return
+        status, reason, message = ready
+        self._say(f"✓ {key_of(after)}" if status == "True" else f"✗ {key_of(after)}: {reason}: {message}")
 
     def _tell_problems(self) -> None:
         problems = dict(self._manifests.problems)

@@ -262,6 +262,8 @@ def _convert(schema: Json, *, definitions: Json, pointer: str | None) -> Json:
         out.pop("x-kubernetes-validations", None)
     if out.get("default", ...) is None:
         del out["default"]
+    if "description" in out:
+        out["description"] = " ".join(out["description"].split())
     if "const" in schema:
         out["enum"] = [schema["const"]]
     for bound, limit in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):

@@ -287,6 +287,9 @@ class Switch(Part):
 
 
 class Step(_StepFields):
+    """One step: a name and exactly one of call, http, parallel, switch, loop, sleep, waitForEvent, waitForSignal and
+    workflow."""
+
     model_config = ConfigDict(json_schema_extra=_one_kind(KINDS))
 
     parallel: Annotated[
