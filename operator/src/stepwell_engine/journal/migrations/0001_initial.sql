@@ -211,7 +211,7 @@ create unique index journal_result on stepwell.journal (run_id, step) where entr
 create table stepwell.job (
     run_id      uuid        primary key references stepwell.run on delete cascade,
     app_id      text        not null,
-    priority    smallint    not null default 0,
+    priority    integer     not null default 0,
     due         timestamptz not null default now(),
     owner       uuid,
     token       bigint,
