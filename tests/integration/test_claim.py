@@ -138,8 +138,8 @@ async def test_an_app_gets_no_more_calls_than_it_has_room_for(world: World) -> N
     await world.function(app, triggers=on("many"))
     await world.backlog(app, 10)
     assert len(await world.claim(limit=10)) == 3
-    assert await world.claim(limit=10, **{app.id: 0}) == []
-    assert len(await world.claim(limit=10, **{app.id: 2})) == 2
+    assert await world.claim(limit=10, rooms={app.id: 0}) == []
+    assert len(await world.claim(limit=10, rooms={app.id: 2})) == 2
 
 
 async def test_an_app_without_room_leaves_its_share_to_others(world: World) -> None:
@@ -147,7 +147,7 @@ async def test_an_app_without_room_leaves_its_share_to_others(world: World) -> N
     for app in (full, free):
         await world.function(app, triggers=on("many"))
         await world.backlog(app, 10)
-    claimed = await world.claim(limit=8, **{full.id: 0})
+    claimed = await world.claim(limit=8, rooms={full.id: 0})
     assert [lease.app_id for lease in claimed] == [free.id] * 8
 
 

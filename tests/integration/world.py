@@ -91,9 +91,9 @@ class World:
         )
 
     async def claim(
-        self, *, limit: int = 10, owner: UUID = OWNER, lease: timedelta = LEASE, **rooms: int
+        self, *, limit: int = 10, owner: UUID = OWNER, rooms: Mapping[str, int] | None = None
     ) -> list[Lease]:
-        return await self.journal.queue.claim(owner=owner, limit=limit, lease=lease, rooms=rooms)
+        return await self.journal.queue.claim(owner=owner, limit=limit, lease=LEASE, rooms=rooms or {})
 
     async def claimed(self, app: App, name: str = "work", **more: Any) -> Lease:
         """A new run, leased."""
