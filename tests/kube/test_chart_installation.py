@@ -108,6 +108,7 @@ def test_the_operator_may_read_every_kind_and_write_its_status(cluster: Cluster,
         ("create", "workflows.stepwell.dev"),
         ("delete", "workflows.stepwell.dev"),
         ("patch", "workflows.stepwell.dev"),
+        ("patch", "stepwellapps.stepwell.dev"),
         ("delete", "stepwellapps.stepwell.dev"),
         ("create", "leases.coordination.k8s.io"),
         ("create", "clusterroles.rbac.authorization.k8s.io"),
@@ -200,9 +201,12 @@ def _make_secret(cluster: Cluster) -> None:
 
 def _apply_app(cluster: Cluster) -> str:
     spec = {"callback": {"service": {"name": "shop-web", "port": 80, "path": "/api/stepwell"}}}
-    app = {"apiVersion": "stepwell.dev/v1alpha1", "kind": "StepwellApp", "metadata": {"name": "shop"}, "spec": spec}
-    cluster.apply(app, namespace="default")
+    cluster.apply(_object("StepwellApp", "shop", spec), namespace="default")
     return _app_uid(cluster)
+
+
+def _object(kind: str, name: str, spec: Json) -> Json:
+    return {"apiVersion": "stepwell.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
 def _app_uid(cluster: Cluster) -> str:

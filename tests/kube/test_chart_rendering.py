@@ -195,6 +195,13 @@ def test_the_operator_never_lists_or_watches_secrets(objects: list[Json]) -> Non
     assert [rule for rule in _rules(objects) if "*" in rule["verbs"] or "*" in rule["resources"]] == []
 
 
+def test_the_operators_rights_are_those_that_the_other_tests_run_it_with(objects: list[Json]) -> None:
+    tested = yaml.safe_load_all((ROOT / "operator" / "deploy" / "rbac.yaml").read_text())
+    wanted = [rule for each in tested for rule in each.get("rules", ())]
+    assert len(wanted) > 0
+    assert sorted(_rules(objects), key=str) == sorted(wanted, key=str)
+
+
 def test_watched_namespaces_bind_the_operator_there_and_nowhere_else(helm: Helm) -> None:
     objects = helm.render(EVERYTHING)
     assert of_kind(objects, "ClusterRoleBinding") == {}
