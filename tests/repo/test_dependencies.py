@@ -47,7 +47,9 @@ def test_a_lock_holds_pinned_hashed_packages_and_no_address(name: str) -> None:
         )
 
 
-@pytest.mark.parametrize(("lock", "extras"), [("runtime.lock", set()), ("dev.lock", {"local", "kubeconfig", "dev", "serve"})])
+@pytest.mark.parametrize(
+    ("lock", "extras"), [("runtime.lock", set()), ("dev.lock", {"local", "kubeconfig", "dev", "serve"})]
+)
 def test_a_lock_has_everything_that_the_distributions_ask_for(lock: str, extras: set[str]) -> None:
     missing = {f"{dist}: {need}" for dist, need in _declared(extras) if need not in {*_locked(lock), *OURS}}
     assert missing == set()
