@@ -34,6 +34,8 @@ demo: setup ## Run everything with a demo shop; prints the dashboard's address; 
 .PHONY: test
 test: setup ## Run all the tests, those on a real Kubernetes API server included
 	@PYTHONPATH=tests $(BIN)/python -m kube.assets
+	@PYTHONPATH=tests $(BIN)/python -m kube.helm
+	@cd dashboard/ui && npm run --silent test
 	@$(BIN)/pytest $(ARGS)
 
 .PHONY: check
