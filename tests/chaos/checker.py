@@ -69,6 +69,7 @@ def judge(history: History) -> Verdict:
         "steps started": len(history.starts),
         "started again before acknowledgement": _started_again(history),
         "started again by a frozen process": len(list(_excused(history))),
+        "leases lost": history.lease_losses,
         "faults": len(history.faults),
     }
     return verdict
@@ -84,6 +85,10 @@ def proves_nothing(history: History, *, wanted: Counter[str], least_runs: int) -
     reasons += [f"{kind}: {fired[kind]} of {count} fired" for kind, count in wanted.items() if fired[kind] < count]
     if len(history.runs) < least_runs:
         reasons.append(f"only {len(history.runs)} runs, {least_runs} are the least")
+    if not history.lease_losses:
+        reasons.append("no lease was lost")
+    if not _started_again(history):
+        reasons.append("no step was interrupted between its start and its acknowledgement")
     missing = set(_STARTED_BY.values()) - {run.function for run in history.runs.values()}
     reasons += [f"no run of {function}" for function in sorted(missing)]
     return reasons

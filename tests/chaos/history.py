@@ -115,6 +115,7 @@ class History:
     faults: list[Fault]
     runs: dict[str, Run]
     events: dict[str, tuple[str, str, float]]
+    lease_losses: int
     now: float
 
     @classmethod
@@ -139,7 +140,8 @@ class History:
         faults = [Fault(line["kind"], line["began"], line["ended"]) for line in _lines(folder / "nemesis.jsonl")]
         dump = json.loads((folder / "dump.json").read_text())
         events = {row["id"]: (row["name"], row["data"], row["accepted_at"]) for row in dump["events"]}
-        return cls(requests, starts, finishes, answers, operations, faults, _runs(dump), events, dump["now"])
+        losses = sum(row["entry"] == "lease_lost" for row in dump["journal"])
+        return cls(requests, starts, finishes, answers, operations, faults, _runs(dump), events, losses, dump["now"])
 
 
 def _request(order: int, line: dict[str, Any]) -> Request:

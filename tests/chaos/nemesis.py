@@ -32,6 +32,7 @@ class Nemesis:
             "kill engine": lambda: self._kill("engine"),
             "kill web": lambda: self._kill("web"),
             "kill postgres": lambda: self._kill("postgres"),
+            "kill manifests": lambda: self._kill("manifests"),
             "crash postgres": lambda: self._kill("postgres", signal.SIGQUIT),
             "kill supervisor": self._kill_supervisor,
             "power cut": self._power_cut,

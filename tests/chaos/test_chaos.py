@@ -56,4 +56,4 @@ def test_nothing_is_lost_changed_repeated_or_left_hanging(folder: Path) -> None:
     verdict = judge(history)
     print(verdict)  # noqa: T201
     assert not verdict.violations, str(verdict)
-    assert not proves_nothing(history, wanted=Counter(nemesis.faults.keys()), least_runs=200)
+    assert not proves_nothing(history, wanted=Counter(nemesis.faults.keys()), least_runs=int(3 * SECONDS))

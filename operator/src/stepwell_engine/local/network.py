@@ -29,6 +29,14 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
+def require_free(port: int, *, user: str) -> None:
+    """Raises AlreadyRunning when somebody listens where `user` is going to."""
+    with contextlib.closing(socket.socket()) as probe:
+        probe.settimeout(1.0)
+        if probe.connect_ex((LOOPBACK, port)) == 0:
+            raise AlreadyRunning(f"port {port}, where {user} is to listen, is already in use: stop what listens there")
+
+
 def free_port() -> int:
     """A port that was free a moment ago; whoever loses the race for it fails to start and is given another."""
     with socket.create_server((LOOPBACK, 0)) as probe:

@@ -24,7 +24,7 @@ from stepwell_engine.local.command import Command
 from stepwell_engine.local.data import data_key, default_folder
 from stepwell_engine.local.lock import DirectoryLock
 from stepwell_engine.local.migration import migrated
-from stepwell_engine.local.network import LOOPBACK, free_port, listen, open_to_connections, well
+from stepwell_engine.local.network import LOOPBACK, free_port, listen, open_to_connections, require_free, well
 from stepwell_engine.local.problems import LocalProblem
 from stepwell_engine.local.supervisor import Supervisor
 from stepwell_engine.settings import Settings
@@ -74,6 +74,9 @@ def run(options: Options, *, companions: Sequence[Companion] = ()) -> None:
     if options.database_url and urlsplit(options.database_url).scheme not in ("postgresql", "postgres"):
         raise LocalProblem("--database-url must look like postgresql://user:password@host:5432/database")
     folder = (options.data_dir or default_folder()).expanduser().absolute()
+    for companion in companions:
+        if companion.port:
+            require_free(companion.port, user=companion.name)
     screen = Screen(verbose=options.verbose)
     with DirectoryLock.acquire(folder) as lock, listen(options.port) as listener:
         port = int(listener.getsockname()[1])
