@@ -4,6 +4,9 @@ Every statement stands in a file of its own under `sql/<part>/<method>.sql` and 
 Two pools, so that a burst of starts or page views can never keep a lease from being renewed: `main` for everything, `duty`
 for renewal, reaping and hints. Connections are in autocommit; a transaction is always explicit, and never spans an HTTP
 call. When Postgres is away, callers get `Unavailable` after `timeout`; the pools reconnect by themselves with backoff.
+
+A process that freezes, or is cut off, inside a transaction keeps its row locks: its connection looks well from outside.
+Postgres therefore ends a transaction that nobody goes on with for ten seconds; who wakes later gets `Unavailable`.
 """
 
 import contextlib
@@ -21,7 +24,12 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from ..errors import Refused, Unavailable
 
 Connection = AsyncConnection[TupleRow]
-Lost = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
+Lost = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    PoolTimeout,
+)
 
 
 @cache
@@ -55,10 +63,18 @@ class Database:
             open=False,
             name="main",
             reconnect_timeout=0,
-            check=None,
+            configure=_bound_transactions,
         )
         self._duty: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-            url, kwargs=options, min_size=1, max_size=2, timeout=timeout, open=False, name="duty", reconnect_timeout=0
+            url,
+            kwargs=options,
+            min_size=1,
+            max_size=2,
+            timeout=timeout,
+            open=False,
+            name="duty",
+            reconnect_timeout=0,
+            configure=_bound_transactions,
         )
 
     @classmethod
@@ -106,3 +122,7 @@ class Database:
     async def dedicated(self) -> Connection:
         """A connection of its own, for LISTEN; the caller closes it."""
         return await AsyncConnection.connect(self.url, **self._options)
+
+
+async def _bound_transactions(connection: Connection) -> None:
+    await connection.execute(statement("database/bound_transactions"))
