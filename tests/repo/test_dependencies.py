@@ -9,6 +9,7 @@ import pytest
 
 from repo.tree import ROOT, imports, modules
 
+EXTRAS = {"local", "kubeconfig", "dev", "serve", "django", "fastapi", "flask"}
 LOCKS = sorted(path.name for path in (ROOT / "requirements").glob("*.lock"))
 OURS = {"stepwell", "stepwell-operator", "stepwell-dashboard"}
 #: What a module is imported as, where that is not the name of what is installed.
@@ -47,9 +48,7 @@ def test_a_lock_holds_pinned_hashed_packages_and_no_address(name: str) -> None:
         )
 
 
-@pytest.mark.parametrize(
-    ("lock", "extras"), [("runtime.lock", set()), ("dev.lock", {"local", "kubeconfig", "dev", "serve"})]
-)
+@pytest.mark.parametrize(("lock", "extras"), [("runtime.lock", set()), ("dev.lock", EXTRAS)])
 def test_a_lock_has_everything_that_the_distributions_ask_for(lock: str, extras: set[str]) -> None:
     missing = {f"{dist}: {need}" for dist, need in _declared(extras) if need not in {*_locked(lock), *OURS}}
     assert missing == set()
@@ -66,7 +65,7 @@ def test_the_image_runs_what_the_tests_ran_with() -> None:
 )
 def test_a_distribution_declares_what_it_imports(folder: str, distribution: str) -> None:
     own = {path.name for path in (ROOT / folder).iterdir()}
-    declared = {need for name, need in _declared({"local", "kubeconfig", "dev", "serve"}) if name == distribution}
+    declared = {need for name, need in _declared(EXTRAS) if name == distribution}
     missing = set()
     for module, tree in modules(folder):
         for imported in imports(tree):
