@@ -62,7 +62,9 @@ async def _run(arguments: argparse.Namespace, console: Console) -> None:
 
 def _systems(database: Database, scratch: Path) -> list[System]:
     systems: list[System] = [
-        Stepwell(database, scratch, kind="one step per call", app="plain_app", checkpointing=False),
+        Stepwell(database, scratch, kind="one step per call", app="stepwell_app", checkpointing=False),
+        Stepwell(database, scratch, kind="checkpointing", app="stepwell_app", checkpointing=True),
+        Stepwell(database, scratch, kind="plain app", app="plain_app", checkpointing=False),
     ]
     if (server := peers.restate_server()) is not None:
         systems.append(Restate(server, peers.python(), scratch))

@@ -70,6 +70,7 @@ class Stepwell:
                 )
             )
             self._app_id, self._key = await self._register(token)
+            self._rows = await stack.enter_async_context(await psycopg.AsyncConnection.connect(url, autocommit=True))
             socket = self._scratch / f"witness-{app_port}"
             self._witness = await stack.enter_async_context(Witness.listen(socket))
             app = await stack.enter_async_context(
@@ -85,10 +86,9 @@ class Stepwell:
                         "BENCH_CHECKPOINTING": "1" if self._checkpointing else "",
                         ADDRESS: str(socket),
                     },
-                    ready=lambda: well(app_port),
+                    ready=self._synced,
                 )
             )
-            self._rows = await stack.enter_async_context(await psycopg.AsyncConnection.connect(url, autocommit=True))
             self.groups = {"engine": worker.pid, "app": app.pid, **self._database.groups}
             yield
 
@@ -120,6 +120,10 @@ class Stepwell:
             if not (row := await cursor.fetchone()) or not row[0]:
                 return
             await asyncio.sleep(0.01)
+
+    async def _synced(self) -> bool:
+        cursor = await self._rows.execute("select from stepwell.definition where name = %s", (FUNCTION,))
+        return cursor.rowcount > 0
 
     async def _ended(self, run: str) -> bool:
         cursor = await self._rows.execute(
