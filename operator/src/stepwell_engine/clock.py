@@ -11,7 +11,6 @@ import time
 from typing import Protocol
 from uuid import UUID
 
-
 _TAIL_BITS = 74
 _STEP_BITS = 48
 

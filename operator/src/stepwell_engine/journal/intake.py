@@ -75,11 +75,16 @@ class Intake:
         for run_id, run in zip(run_ids, runs, strict=True):
             if run.event_id is not None:
                 started.setdefault(run.event_id, []).append(run_id)
-        return [
-            repeats.get(event_id)
-            or Accepted(event_id=event_id, run_ids=tuple(started.get(event_id, ())), duplicate=False)
-            for event_id in ids
-        ]
+        answers: list[Accepted] = []
+        for event_id in ids:
+            repeated = repeats.get(event_id)
+            first = event_id if repeated is None else repeated.event_id
+            # The first of equals may be in this very batch; its runs were not there yet when the repeats were found.
+            runs_of = (
+                repeated.run_ids if repeated is not None and first not in started else tuple(started.get(first, ()))
+            )
+            answers.append(Accepted(event_id=first, run_ids=runs_of, duplicate=repeated is not None))
+        return answers
 
     async def start_run(
         self,
