@@ -35,16 +35,18 @@ demo: setup ## Run everything with a demo shop; prints the dashboard's address; 
 test: setup ## Run all the tests, those on a real Kubernetes API server included
 	@PYTHONPATH=tests $(BIN)/python -m kube.assets
 	@PYTHONPATH=tests $(BIN)/python -m kube.helm
-	@cd dashboard/ui && npm run --silent test
+	@npm --prefix dashboard/ui run --silent test
 	@$(BIN)/pytest $(ARGS)
 
 .PHONY: check
 check: setup ## Format, lint, types and import contracts
-	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/ruff check --quiet .
-	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/mypy
-	@cd dashboard/ui && npm run --silent check
+	@failed=; run() { echo "check: $$*" >&2; "$$@" || failed="$$failed\n  $$*"; }; \
+	run ruff format --check --quiet .; \
+	run ruff check --quiet .; \
+	run lint-imports --no-logo; \
+	run mypy; \
+	run npm --prefix dashboard/ui run --silent check; \
+	if [ -n "$$failed" ]; then printf "These found something:$$failed\n" >&2; exit 1; fi
 
 .PHONY: format
 format: setup ## Write the format that `make check` asks for
