@@ -34,6 +34,7 @@ def main() -> None:
         "--quick", action="store_true", help="a tenth of the time: to see that it works, not to compare"
     )
     parser.add_argument("--concurrency", type=int, action="append", metavar="N", help="runs at once; may be repeated")
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER", help="where results are written")
     arguments = parser.parse_args()
     console = Console()
     try:
@@ -57,7 +58,7 @@ async def _run(arguments: argparse.Namespace, console: Console) -> None:
             console.log(f"measuring {system.name}")
             report.add(await measure(system, plan, say=console.log))
     report.show(console)
-    console.print(f"written to {report.write(RESULTS)}")
+    console.print(f"written to {report.write(arguments.results)}")
 
 
 def _systems(database: Database, scratch: Path) -> list[System]:
