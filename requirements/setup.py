@@ -169,6 +169,8 @@ def node_version(node: Path) -> tuple[int, int]:
 
 
 def run(what: str, command: list[str], *, environment: dict[str, str], cwd: Path = ROOT) -> None:
+    if not os.access(VENV, os.W_OK):
+        raise SetupFailed(f"{VENV} belongs to another user; remove it or make it yours (chown)")
     say(f"{what} …")
     started = time.monotonic()
     done = subprocess.run(
