@@ -12,10 +12,10 @@ Run it with `make demo`, or on its own beside a `stepwell dev`: `STEPWELL_URL=ht
 import os
 from datetime import timedelta
 
-import services
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
+import services
 from stepwell import App, Event, NonRetryable, Step, SyncStep, current_step
 
 #: As app.yaml says.

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 from app import PORT
-
 from stepwell.cli.dev import Companion, Options, run
 from stepwell_engine.errors import StepwellError
 

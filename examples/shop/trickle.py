@@ -6,7 +6,6 @@ approved after three quarters of a minute; there is always one that waits.
 
 import asyncio
 import itertools
-import random
 import time
 from collections import deque
 
@@ -28,9 +27,10 @@ STORIES = (
 async def main() -> None:
     number = itertools.count(int(time.time()) % 1_000_000)
     waiting: deque[tuple[float, str]] = deque()
-    async with Client("shop") as client:
+    async with Client() as client:
+        await client.register("shop")
         for turn in itertools.count():
-            what, cents = STORIES[turn] if turn < len(STORIES) else random.choice(STORIES)
+            what, cents = STORIES[turn % len(STORIES)]
             order = f"{what}-{next(number)}"
             await client.send("order.placed", {"orderId": order, "totalCents": cents})
             if cents == LARGE:

@@ -70,7 +70,9 @@ class Sender:
                 continue
             if 200 <= answer.status < 300:
                 return "ok", json.loads(text)["id"]
-            if answer.status not in (429, 502, 503, 504):
+            if answer.status in (500, 502, 504):
+                return "unknown", None
+            if answer.status not in (429, 503):
                 return f"fail: {answer.status} {text.decode(errors='replace')[:200]}", None
             time.sleep(0.1)
         return "fail: nobody answered", None

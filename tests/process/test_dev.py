@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -190,3 +191,29 @@ def test_a_stop_while_starting_leaves_nothing(tmp_path: Path) -> None:
         process.send(signal.SIGINT)
         assert process.wait() == 0
         assert not process.family()
+
+
+def test_senders_wait_no_longer_than_postgres_is_away(dev: Dev, app: V1App) -> None:
+    complete_a_run(dev, app)
+    stop = threading.Event()
+    longest = [0.0] * 4
+
+    def send(number: int) -> None:
+        while not stop.is_set():
+            began = time.monotonic()
+            app.send(dev.url, "hello", {})
+            longest[number] = max(longest[number], time.monotonic() - began)
+
+    senders = [threading.Thread(target=send, args=(number,)) for number in range(4)]
+    for sender in senders:
+        sender.start()
+    dev.wait_for_child("postgres").kill()
+    assert dev.process is not None
+    dev.process.wait_for_line("postgres is back")
+    back = time.monotonic()
+    while time.monotonic() - back < 3 or not dev.ready():
+        time.sleep(0.05)
+    stop.set()
+    for sender in senders:
+        sender.join()
+    assert max(longest) < 6

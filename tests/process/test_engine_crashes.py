@@ -3,6 +3,7 @@
 import json
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -201,3 +202,30 @@ def test_a_drained_engine_leaves_nothing_leased(database_url: str, app: V1App, s
     with EngineProcess(database_url, lease=60):
         wait_for_the_end(database_url)
     assert steps.started["one"] == steps.started["three"] == 1
+
+
+def test_events_are_accepted_soon_after_postgres_is_back_by_those_who_waited_too(
+    tmp_path: Path, app: V1App, steps: Steps
+) -> None:
+    """Requests that began while Postgres was away must not sit out their whole patience when it is back."""
+    with own_postgres(tmp_path) as postgres:
+        url = postgres.cluster.url()
+        migrated(url)
+        with EngineProcess(url, lease=LEASE) as engine:
+            app.register(engine.url, FUNCTION)
+            postgres.stop(Shutdown.IMMEDIATE)
+            accepted: list[float] = []
+            senders = [
+                threading.Thread(target=lambda: accepted.append((app.send(engine.url, "go", {}), time.monotonic())[1]))
+                for _ in range(6)
+            ]
+            for sender in senders:
+                sender.start()
+            # Long enough for every attempt to connect to have failed at least once.
+            time.sleep(0.7)
+            postgres.start()
+            back = time.monotonic()
+            for sender in senders:
+                sender.join()
+            assert max(accepted) - back < 3
+            wait_for_the_end(url, runs=6)
