@@ -6,6 +6,7 @@ API server that was used.
 
 import itertools
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,3 +71,6 @@ def operator(database_url: str, operator_access: Path, namespace: str) -> Iterat
     with OperatorProcess(database_url, kubeconfig=operator_access, namespace=namespace) as process:
         process.wait_for_line("leads")
         yield process
+        if process.running:
+            process.send(signal.SIGTERM)
+            process.wait()

@@ -9,6 +9,7 @@ from stepwell_engine.telemetry import configure_logging
 
 from .cluster.operator import Operator
 from .options import Options
+from .world import WorldError
 
 
 def main() -> None:
@@ -16,7 +17,7 @@ def main() -> None:
         settings, options = Settings.from_environment(), Options.from_environment()
         configure_logging(level=settings.log_level, format=settings.log_format)
         asyncio.run(_run(settings, options))
-    except StepwellError as error:
+    except (StepwellError, WorldError) as error:
         print(f"stepwell-operator: {error}", file=sys.stderr)
         sys.exit(1)
 

@@ -77,8 +77,8 @@ def by_kubeconfig() -> Access:
             tls.verify_mode = ssl.CERT_NONE
 
     def token() -> str | None:
-        value = loaded.get_api_key_with_prefix("authorization")
-        return value.removeprefix("Bearer ") if value else None
+        bearer = loaded.auth_settings().get("BearerToken")
+        return None if bearer is None else str(bearer["value"]).removeprefix("Bearer ")
 
     return Access(
         server=loaded.host,

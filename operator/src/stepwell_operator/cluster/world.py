@@ -7,6 +7,8 @@ name, never listed, and kept nowhere. Discovered Functions are applied as `stepw
 
 import base64
 import copy
+import logging
+import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -16,9 +18,11 @@ from ..store import Store
 from ..world import Listing, Service, StatusConflict, Unresolved, WorldUnavailable
 from .client import ApiError, Client
 
+_log = logging.getLogger("stepwell.operator")
+
 STATUS_MANAGER = "stepwell-operator"
 SYNC_MANAGER = "stepwell-sync"
-EVENT_SECONDS = 1.0
+EVENT_NOTE_BYTES = 1000
 
 
 class ClusterWorld:
@@ -145,11 +149,11 @@ class ClusterWorld:
         body: Json = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{metadata['name']}.", "namespace": metadata["namespace"]},
+            "metadata": {"name": f"{metadata['name']}.{secrets.token_hex(8)}", "namespace": metadata["namespace"]},
             "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "type": "Warning",
             "reason": reason,
-            "note": message[:1000],
+            "note": message.encode()[:EVENT_NOTE_BYTES].decode(errors="ignore"),
             "action": "Reconcile",
             "reportingController": f"{GROUP}/operator",
             "reportingInstance": self._identity,
@@ -163,8 +167,8 @@ class ClusterWorld:
         }
         try:
             await self._client.create(f"/apis/events.k8s.io/v1/namespaces/{metadata['namespace']}/events", body)
-        except (ApiError, WorldUnavailable):
-            return
+        except (ApiError, WorldUnavailable) as error:
+            _log.warning("no Event about %s: %s", key_of(obj), error)
 
 
 def _path(key: Key) -> str:
