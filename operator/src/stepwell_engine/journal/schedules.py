@@ -3,8 +3,11 @@
 A schedule's row is locked, its run inserted and its next instant moved in one transaction: an instant fires once, whatever
 the number of processes, and a crash in between fires it again only because it had not fired. The next instant is always
 computed strictly after now, so downtime is followed by one late run at most and never by a storm.
+
+A schedule that can't be carried out (a newer release wrote it, say) is logged and left for the next look; the others fire.
 """
 
+import logging
 import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +19,7 @@ from psycopg.rows import class_row
 from ..clock import Ids
 from ..cron import next_after
 from ..definition import CatchUp, ConcurrencyPolicy, ScheduleSpec, parse_schedule
+from ..errors import StepwellError
 from ..model import Kind, NewRun, Trigger
 from .control import Control
 from .database import Connection, Database, statement
@@ -23,6 +27,8 @@ from .intake import Intake
 
 #: How late an instant may be fired when the schedule itself says nothing and asks for no catch-up.
 _DEFAULT_DEADLINE = timedelta(minutes=1)
+
+_log = logging.getLogger("stepwell.schedules")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +57,23 @@ class Schedules:
         self._rng = random.Random(ids.uuid7().int)  # noqa: S311 - jitter
 
     async def fire(self, *, limit: int = 50) -> tuple[int, float | None]:
-        """Start the runs of all instants that have come. Answers (runs started, seconds until the next instant)."""
+        """Start the runs of all instants that have come. Answers (runs started, seconds until the next instant); None for the
+        latter: none is known, or one has come that could not be carried out."""
         started = 0
+        stuck = False
         async with self._database.transaction() as connection:
             async with connection.cursor(row_factory=class_row(_Due)) as cursor:
                 await cursor.execute(statement("schedules/due"), {"limit": limit})
                 due = await cursor.fetchall()
             for schedule in due:
-                started += await self._fire(connection, schedule)
+                try:
+                    async with connection.transaction():
+                        started += await self._fire(connection, schedule)
+                except (StepwellError, ValueError) as error:
+                    stuck = True
+                    _log.error("schedule %s of app %s did not fire: %s", schedule.name, schedule.app_id, error)
             row = await (await connection.execute(statement("schedules/next_in"))).fetchone()
-        return started, None if row is None else row[0]
+        return started, None if row is None or stuck else row[0]
 
     async def _fire(self, connection: Connection, schedule: _Due) -> int:
         spec = parse_schedule(orjson.loads(schedule.document))
