@@ -260,7 +260,7 @@ async def test_a_suspended_definition_holds_its_runs_and_lets_them_go_later(worl
 async def test_a_suspended_definition_refuses_a_start_by_hand_and_says_what_to_do(world: World) -> None:
     app = await world.app()
     await world.function(app, suspend=True)
-    with pytest.raises(Conflict, match="set spec.suspend to false"):
+    with pytest.raises(Conflict, match=r"set spec\.suspend to false"):
         await world.start(app)
 
 
