@@ -69,7 +69,7 @@ def loads(raw: bytes, *, place: str = "body", codec: Codec | None = None) -> Any
     Raises:
         StrictJsonError: the bytes are refused; the message names the place and the reason.
     """
-    _prescan(raw, place)
+    prescan(raw, place=place)
     if codec is not None:
         try:
             value = codec.loads(raw)
@@ -99,7 +99,7 @@ def load_sliced(raw: bytes, *, place: str, inner: frozenset[str] = frozenset(), 
     Raises:
         StrictJsonError: as `loads`.
     """
-    _prescan(raw, place)
+    prescan(raw, place=place)
     if codec is not None:
         try:
             value = codec.loads(raw)
@@ -133,7 +133,11 @@ def slice_of(holder: dict[str, Any], key: str, *, codec: Codec | None) -> bytes:
     return codec.dumps(holder[key])
 
 
-def _prescan(raw: bytes, place: str) -> None:
+def prescan(raw: bytes, *, place: str) -> None:
+    """Refuse what can be told from the bytes alone: too deep nesting and U+0000.
+
+    For JSON that is otherwise known to be good.
+    """
     if raw.count(b"{") + raw.count(b"[") > DEEPEST and _too_deep(raw):
         raise StrictJsonError(place, f"nested deeper than {DEEPEST} levels")
     if b"\\u0000" in raw and _NUL_ESCAPE.search(raw):

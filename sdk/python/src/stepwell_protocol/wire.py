@@ -38,6 +38,7 @@ from stepwell_protocol.invoke import (
     encode_event,
     encode_invoke,
     encode_workflow_call,
+    read_invoke,
 )
 from stepwell_protocol.messages import InvalidMessage, TooLarge
 from stepwell_protocol.operations import (
@@ -107,4 +108,5 @@ __all__ = [
     "encode_sent_event",
     "encode_stop",
     "encode_workflow_call",
+    "read_invoke",
 ]

@@ -1,0 +1,263 @@
+"""What an app does with a request from the engine, whatever framework carried it: check it, run the handler, sign the
+answer.
+
+Refused: what is not signed with the app's key, what was signed too long ago, what arrives after its time to start, and
+an exchange that was seen before. Nothing a stranger sends raises; a handler's errors become operations; every answer to
+the engine is signed in the version in which it asked.
+"""
+
+import asyncio
+import contextvars
+import functools
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pydantic_core
+
+from stepwell.async_turn import AsyncTurn
+from stepwell.errors import Mistake
+from stepwell.failures import as_data
+from stepwell.handlers import Handler
+from stepwell.step import Step, SyncStep
+from stepwell.steps import CurrentStep, log, running
+from stepwell.thread_turn import ThreadTurn
+from stepwell.turn import CheckpointLost, Surroundings
+from stepwell.watch import watching
+from stepwell_protocol import headers
+from stepwell_protocol.answer import encode_answer_v1, encode_answer_v2
+from stepwell_protocol.signing import SignatureRefused, sign_v1, sign_v2, verify_v1, verify_v2
+from stepwell_protocol.wire import (
+    Answer,
+    ErrorData,
+    InvalidMessage,
+    Invoke,
+    Operation,
+    RunError,
+    StepDone,
+    StepFailed,
+    read_invoke,
+)
+
+_MOST_SEEN: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as the endpoint needs it. Header names are lower case. `gone` returns when the engine has hung up."""
+
+    method: str
+    headers: Mapping[bytes, bytes]
+    body: bytes
+    gone: Callable[[], Awaitable[None]] | None = None
+
+    def header(self, name: str) -> str | None:
+        """A header's value, or None."""
+        value = self.headers.get(name.encode())
+        return None if value is None else value.decode("latin-1")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What to answer."""
+
+    status: int
+    body: bytes
+    headers: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Endpoint:
+    """The engine's side of an app."""
+
+    def __init__(
+        self,
+        *,
+        functions: Mapping[str, Handler],
+        steps: Mapping[str, Handler],
+        keys: Callable[[], tuple[str, ...]],
+        describe: Callable[[], bytes],
+        around: Surroundings,
+    ) -> None:
+        """Make an endpoint.
+
+        Args:
+            functions: handlers of functions, by id.
+            steps: handlers of workflows' steps, by name.
+            keys: the signing keys that are accepted at the moment; the first one signs.
+            describe: what the app serves, as JSON.
+            around: what calls are run with.
+        """
+        self._functions = functions
+        self._steps = steps
+        self._keys = keys
+        self._describe = describe
+        self._around = around
+        self._now = around.now
+        self._seen: OrderedDict[tuple[str, int, int], int] = OrderedDict()
+
+    async def answer(self, request: Request) -> Reply:
+        """The answer to a request.
+
+        Raises:
+            asyncio.CancelledError: the request was cancelled, or the engine hung up; nobody waits for an answer.
+        """
+        keys = self._keys()
+        if not keys:
+            return _refusal(503, "this app has no signing key: set STEPWELL_SIGNING_KEY")
+        timed = request.header(headers.SIGNATURE)
+        refusal = self._unsigned(request, timed, keys)
+        if refusal is not None:
+            return _refusal(401, refusal)
+        match request.method:
+            case "POST":
+                return await self._called(request, keys, timed=timed is not None)
+            case "GET" | "HEAD":
+                return self._signed(200, self._describe(), keys, timed=timed is not None)
+            case _:
+                return _refusal(405, "this address answers the engine's POST and GET")
+
+    def _unsigned(self, request: Request, timed: str | None, keys: tuple[str, ...]) -> str | None:
+        if timed is not None:
+            try:
+                verify_v2(request.body, timed, keys, now=self._now())
+            except SignatureRefused as refusal:
+                return str(refusal)
+            return None
+        if verify_v1(request.body, request.header(headers.SIGNATURE_V1), keys):
+            return None
+        return "the signature is missing or does not match: app and engine must hold the same signing key"
+
+    async def _called(self, request: Request, keys: tuple[str, ...], *, timed: bool) -> Reply:
+        try:
+            invoke = read_invoke(pydantic_core.from_json(request.body, allow_inf_nan=False))
+        except InvalidMessage as error:
+            return self._signed(400, _problem(str(error)), keys, timed=timed)
+        except ValueError as error:
+            return self._signed(400, _problem(f"the body is not JSON: {error}"), keys, timed=timed)
+        if invoke.call is None:
+            ops, _ = await self._perform(invoke, request)
+            return self._signed(200, _only(ops), keys, timed=timed)
+        if not timed:
+            return _refusal(401, f"a version-2 call must carry {headers.SIGNATURE}")
+        if (refused := self._out_of_place(invoke)) is not None:
+            return self._signed(409, b'{"refused":"%b"}' % refused, keys, timed=True)
+        try:
+            ops, seq = await self._perform(invoke, request)
+        except CheckpointLost:
+            return _refusal(503, "the engine could not be reached to commit a step")
+        answer = Answer(invoke.call.token, seq, tuple(ops), int(self._now() * 1000))
+        return self._signed(200, encode_answer_v2(answer), keys, timed=True)
+
+    def _out_of_place(self, invoke: Invoke) -> bytes | None:
+        """Why a call must not start, after noting that it came."""
+        call = invoke.call
+        assert call is not None
+        now = int(self._now() * 1000)
+        if now > call.start_by:
+            return b"late"
+        seen = self._seen
+        key = (invoke.run_id, call.token, call.seq)
+        if key in seen:
+            return b"repeated"
+        seen[key] = call.start_by
+        while seen and (len(seen) > _MOST_SEEN or next(iter(seen.values())) < now):
+            seen.popitem(last=False)
+        return None
+
+    async def _perform(self, invoke: Invoke, request: Request) -> tuple[list[Operation], int]:
+        """Run what is called; the operations and the number of the exchange they belong to."""
+        if invoke.step is not None:
+            return await self._one_step(invoke, request), invoke.call.seq if invoke.call else 0
+        handler = self._functions.get(invoke.function_id or "")
+        if handler is None:
+            return [RunError(_unknown("function", invoke.function_id, self._functions))], _seq(invoke)
+        kind = AsyncTurn if handler.is_async else ThreadTurn
+        turn = kind(invoke, self._around)
+        try:
+            given = (handler.accept(invoke.input),) if handler.takes_input else ()
+        except Mistake as mistake:
+            return [RunError(as_data(mistake))], _seq(invoke)
+        with watching(turn, request):
+            if isinstance(turn, ThreadTurn):
+                step = SyncStep(turn)
+                ops = await turn.run(lambda: handler.function(step, *given), encode=handler.encode)
+            else:
+                ops = await turn.run(handler.function(Step(turn), *given), encode=handler.encode)
+        return ops, turn.seq
+
+    async def _one_step(self, invoke: Invoke, request: Request) -> list[Operation]:
+        """Run one step of a workflow."""
+        step, call = invoke.step, invoke.call
+        assert step is not None
+        handler = self._steps.get(step.handler)
+        if handler is None:
+            return [StepFailed(step.id, _unknown("step handler", step.handler, self._steps))]
+        kind = AsyncTurn if handler.is_async else ThreadTurn
+        turn = kind(invoke, self._around)
+        current = CurrentStep(invoke.run_id, step.id, step.attempt, call.token if call else None)
+        began = time.perf_counter()
+        mark = running.set(current)
+        try:
+            given = (handler.accept(step.input),) if handler.takes_input else ()
+            with watching(turn, request):
+                value = await self._call(handler, turn, given)
+            data = handler.encode(value)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not turn.timed_out or task is None:
+                raise
+            task.uncancel()
+            late = ErrorData("StepTimedOut", f"step {step.id!r} had not ended when its time was up (timeout)")
+            return [StepFailed(step.id, late, _ms_since(began))]
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is its failure, reported as data
+            failure = turn.mistake or error
+            log.warning("run %s: step %r failed: %s", invoke.run_id, step.id, failure, exc_info=error)
+            return [StepFailed(step.id, as_data(failure), _ms_since(began))]
+        finally:
+            running.reset(mark)
+        if turn.mistake is not None:
+            return [StepFailed(step.id, as_data(turn.mistake), _ms_since(began))]
+        return [StepDone(step.id, data, _ms_since(began))]
+
+    async def _call(self, handler: Handler, turn: AsyncTurn | ThreadTurn, given: tuple[Any, ...]) -> Any:
+        if isinstance(turn, AsyncTurn):
+            return await handler.function(Step(turn), *given)
+        work = functools.partial(contextvars.copy_context().run, handler.function, SyncStep(turn), *given)
+        return await asyncio.get_running_loop().run_in_executor(self._around.executor(), work)
+
+    def _signed(self, status: int, body: bytes, keys: tuple[str, ...], *, timed: bool) -> Reply:
+        if timed:
+            signature = (headers.SIGNATURE, sign_v2(body, keys[0], now=self._now()))
+        else:
+            signature = (headers.SIGNATURE_V1, sign_v1(body, keys[0]))
+        return Reply(status, body, [(headers.CONTENT_TYPE, headers.JSON), signature])
+
+
+def _only(ops: list[Operation]) -> bytes:
+    """The one operation of a version-1 answer."""
+    if not ops:
+        ops = [RunError(ErrorData("Stopped", "the call ended before the handler reached its next operation"))]
+    return encode_answer_v1(ops[0])
+
+
+def _seq(invoke: Invoke) -> int:
+    return invoke.call.seq if invoke.call else 0
+
+
+def _ms_since(began: float) -> float:
+    return (time.perf_counter() - began) * 1000
+
+
+def _unknown(what: str, name: str | None, known: Mapping[str, Handler]) -> ErrorData:
+    listed = ", ".join(sorted(known)) or "none"
+    return ErrorData("NotServed", f"this app has no {what} {name!r}; it has: {listed}", retryable=True)
+
+
+def _problem(message: str) -> bytes:
+    return pydantic_core.to_json({"error": message})
+
+
+def _refusal(status: int, message: str) -> Reply:
+    return Reply(status, _problem(message), [(headers.CONTENT_TYPE, headers.JSON)])

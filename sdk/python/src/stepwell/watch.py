@@ -1,0 +1,68 @@
+"""Ends a call when its time is up, and cancels it when the engine has hung up.
+
+Most calls are over in milliseconds and pay for one timer that never fires. One that lasts longer has its connection
+watched, which takes a task, and its end time looked at again whenever the timer fires, because every checkpoint moves
+it on.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from stepwell.steps import log
+from stepwell.turn import Turn
+
+if TYPE_CHECKING:
+    from stepwell.endpoint import Request
+
+_WATCH_AFTER: Final = 1.0
+
+
+@contextmanager
+def watching(turn: Turn, request: "Request") -> Iterator[None]:
+    """Watch over the call that this task runs."""
+    watch = _Watch(turn, request)
+    try:
+        yield
+    finally:
+        watch.stop()
+
+
+class _Watch:
+    __slots__ = ("_listener", "_loop", "_request", "_task", "_timer", "_turn")
+
+    def __init__(self, turn: Turn, request: "Request") -> None:
+        self._turn = turn
+        self._request = request
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._listener: asyncio.Task[None] | None = None
+        self._timer = self._loop.call_later(min(_WATCH_AFTER, self._left()), self._look)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+        if self._listener is not None:
+            self._listener.cancel()
+
+    def _left(self) -> float:
+        """Seconds until the call's time is up."""
+        end_by = self._turn.end_by
+        return _WATCH_AFTER if end_by is None else max(end_by / 1000 - self._turn.now(), 0.0)
+
+    def _look(self) -> None:
+        left = self._left()
+        if left <= 0:
+            log.error("run %s: the call's time (timeouts.step) is up", self._turn.invoke.run_id)
+            self._turn.time_out()
+            return
+        if self._listener is None and self._request.gone is not None:
+            self._listener = self._loop.create_task(self._listen())
+        self._timer = self._loop.call_later(left, self._look)
+
+    async def _listen(self) -> None:
+        assert self._request.gone is not None
+        await self._request.gone()
+        self._turn.end()
+        if self._task is not None:
+            self._task.cancel("the engine has hung up")
