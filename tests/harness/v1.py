@@ -1,5 +1,5 @@
-"""An app inside the test that speaks version 1 of the wire, with the standard library alone, so that a test decides what
-each step does and sees every request."""
+"""An app inside the test that speaks version 1 of the wire, with the standard library alone, so that a test decides
+what each step does and sees every request."""
 
 import hashlib
 import hmac
@@ -12,11 +12,12 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-Handler = Callable[[dict[str, Any]], dict[str, Any]]
+Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 
 class V1App:
-    """`handler` answers each invocation with an operation. `requests` holds the invocations in order of arrival."""
+    """`handler` answers each invocation with an operation, or with None: 503. `requests` holds the invocations in
+    order of arrival."""
 
     def __init__(self, handler: Handler) -> None:
         self.requests: list[dict[str, Any]] = []
@@ -34,8 +35,9 @@ class V1App:
                 assert self.headers["x-durable-signature"] == app._sign(body), "the engine's signature is wrong"
                 request = json.loads(body)
                 app.requests.append(request)
-                answer = json.dumps(app._handler(request)).encode()
-                self.send_response(200)
+                operation = app._handler(request)
+                answer = json.dumps(operation).encode()
+                self.send_response(200 if operation else 503)
                 self.send_header("content-length", str(len(answer)))
                 self.send_header("x-durable-signature", app._sign(answer))
                 self.end_headers()
@@ -67,7 +69,8 @@ class V1App:
         self._post(f"{engine}/fn/sync", {"url": self.url, "functions": list(functions)})
 
     def send(self, engine: str, name: str, data: object) -> str:
-        """The accepted event's id. A gateway that has just lost Postgres says 503 (nothing was accepted): sent again."""
+        """The accepted event's id. A gateway that has just lost Postgres says 503 (nothing was accepted): sent
+        again."""
         deadline = time.monotonic() + 15
         while True:
             try:

@@ -229,3 +229,27 @@ def test_events_are_accepted_soon_after_postgres_is_back_by_those_who_waited_too
                 sender.join()
             assert max(accepted) - back < 3
             wait_for_the_end(url, runs=6)
+
+
+def test_a_step_that_fails_after_the_app_was_away_is_retried_after_its_backoff_not_after_the_lease(
+    database_url: str,
+) -> None:
+    calls = iter(range(100))
+
+    def handler(request: dict[str, Any]) -> dict[str, Any] | None:
+        match next(calls):
+            case 0:
+                return None
+            case 1:
+                return {"op": "error", "id": "one", "message": "not yet", "retryable": True}
+            case _:
+                return {"op": "done", "data": "finished"}
+
+    app = V1App(handler)
+    try:
+        with EngineProcess(database_url, lease=60) as engine:
+            app.register(engine.url, {**FUNCTION, "maxAttempts": 3})
+            app.send(engine.url, "go", {})
+            wait_for_the_end(database_url)
+    finally:
+        app.close()
