@@ -27,7 +27,7 @@ export const RunRow = memo(function RunRow({ run, many, arrived, onLabel }: Prop
           <Id value={run.id} short />
           <span>{run.event ? run.event.name : run.trigger}</span>
           {many && <span>{run.app.name}</span>}
-          {(many || run.app.environment === "prod") && <Environment name={run.app.environment} />}
+          {run.app.environment !== "dev" && <Environment name={run.app.environment} />}
         </span>
       </span>
       <span className="run-now">

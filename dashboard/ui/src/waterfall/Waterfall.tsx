@@ -1,5 +1,5 @@
 /** The trace of a run: one row a step, plain HTML. Rows are a listbox: arrows move, what is chosen shows beside it. */
-import { type KeyboardEvent, useMemo, useState } from "react";
+import { type KeyboardEvent, useEffect, useRef, useState } from "react";
 
 import { duration, relative } from "../time/format";
 import type { Drawing, Segment, Span } from "../store/spans";
@@ -30,6 +30,19 @@ const MARKER_WORDS: Record<string, string> = {
   compensation_started: "compensation began",
 };
 
+const TICK_PIXELS = 68;
+
+function useWidth(element: React.RefObject<HTMLElement | null>): number {
+  const [width, setWidth] = useState(800);
+  useEffect(() => {
+    if (!element.current) return;
+    const observer = new ResizeObserver(([entry]) => entry && setWidth(Math.max(1, entry.contentRect.width)));
+    observer.observe(element.current);
+    return () => observer.disconnect();
+  }, [element]);
+  return width;
+}
+
 export function Waterfall({ drawing, run, now, chosen, onChoose }: Props) {
   const { spans, markers } = drawing;
   const whole = domain(spans, run, now);
@@ -38,7 +51,9 @@ export function Waterfall({ drawing, run, now, chosen, onChoose }: Props) {
   const [unfolded, setUnfolded] = useState(false);
   const folding = foldable && !unfolded;
   const drawn = scale(whole, folding ? gaps : []);
-  const marks = useMemo(() => ticks(drawn, 0.11), [JSON.stringify(drawn)]);
+  const axis = useRef<HTMLDivElement>(null);
+  const width = useWidth(axis);
+  const marks = ticks(drawn, Math.min(0.5, TICK_PIXELS / width));
 
   const move = (event: KeyboardEvent) => {
     const at = spans.findIndex((span) => span.id === chosen);
@@ -63,7 +78,7 @@ export function Waterfall({ drawing, run, now, chosen, onChoose }: Props) {
         )}
       </header>
       <div className="axis" aria-hidden="true">
-        <div className="axis-line">
+        <div className="axis-line" ref={axis}>
           {marks.map((tick) => (
             <span key={tick.at} style={{ left: `${tick.place * 100}%` }}>
               {tick.at === 0 ? "0" : duration(tick.at)}
