@@ -73,7 +73,7 @@ class Engine:
 
         notifier = Notifier(journal.hints, listeners={WORK: work_made}, rng=rng)
         caller = Caller(clock=clock, max_connections=settings.max_runs)
-        completer = Completer(journal.queue, rng=rng)
+        completer = Completer(journal.queue, rng=rng, busy=lambda: worker.busy)
         worker.tools = Tools(
             caller=caller,
             completer=completer,

@@ -77,7 +77,7 @@ class _Turn:
         self.under = under
         self.progressed = False
         self.backing_off = False
-        self.exchange = Exchange(run_id=run.run_id, app_id=run.lease.app_id, token=run.token, seq=run.seq, outcome="go")
+        self.exchange = run.exchange()
 
     def entry(self, entry: Entry, **columns: object) -> None:
         under = self.under

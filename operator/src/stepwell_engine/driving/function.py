@@ -217,24 +217,14 @@ class FunctionRun:
             now = tools.clock.monotonic()
             delay = max(delay, run.start_by(self._called) - run.clock.at(now))
         _log.warning("run %s: %s; trying again in %.1f s", run.id, outcome.message, delay.total_seconds())
-        return Exchange(
-            run_id=run.run_id,
-            app_id=run.lease.app_id,
-            token=run.token,
-            seq=run.seq,
-            outcome="release",
-            activity=Activity.QUEUED,
-            reason="EndpointUnreachable",
-            delay=delay,
-            refusals=min(refusals, 1000),
-            steps=len(run.results),
-        )
+        exchange = run.exchange("release")
+        exchange.activity, exchange.reason = Activity.QUEUED, "EndpointUnreachable"
+        exchange.delay, exchange.refusals = delay, min(refusals, 1000)
+        return exchange
 
     def _parked(self) -> Exchange:
-        run = self.run
-        exchange = Exchange(run_id=run.run_id, app_id=run.lease.app_id, token=run.token, seq=run.seq, outcome="park")
-        park(exchange, run.pending)
-        exchange.steps = len(run.results)
+        exchange = self.run.exchange()
+        park(exchange, self.run.pending)
         return exchange
 
     def _should_leave(self) -> bool:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from stepwell_protocol.wire import encode_entry
 
-from ..journal.queue import Lease
+from ..journal.queue import Exchange, Lease, Outcome
 from ..model import RESULTS, Entry, PendingWait, Step
 
 #: The step under which failures outside any step back off. No handler can name a step so.
@@ -112,6 +112,18 @@ class LeasedRun:
     def start_by(self, monotonic: float) -> datetime:
         """The last instant at which anything may start under a call sent now: within the lease, within five seconds."""
         return min(self.clock.lease_until - self.margin, self.clock.at(monotonic) + timedelta(seconds=5))
+
+    def exchange(self, outcome: Outcome = "go", *, seq: int | None = None) -> Exchange:
+        """An exchange under this lease, still empty."""
+        lease = self.lease
+        return Exchange(
+            run_id=lease.run_id,
+            app_id=lease.app_id,
+            token=lease.token,
+            seq=self.seq if seq is None else seq,
+            outcome=outcome,
+            steps=len(self.results),
+        )
 
     def added_since(self, known: int, *, but: Collection[str]) -> list[bytes]:
         """The fragments after the first `known`, without those of the steps in `but`."""

@@ -411,8 +411,7 @@ class WorkflowRun:
         return Stop()
 
     def _exchange(self) -> Exchange:
-        run = self._run
-        return Exchange(run_id=run.run_id, app_id=run.lease.app_id, token=run.token, seq=self._number(), outcome="go")
+        return self._run.exchange(seq=self._number())
 
     def _entry(self, exchange: Exchange, entry: Entry, **columns: Any) -> NewEntry:
         made = NewEntry(ordinal=self._run.ordinal(), entry=entry, **columns)

@@ -98,7 +98,7 @@ class Intake:
     ) -> tuple[UUID, bool]:
         """Start one run by hand. Answers (run id, whether it is new).
         Raises NotFound for an unknown or retired definition, Conflict for a suspended one."""
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(pipelined=True) as connection:
             async with connection.cursor(row_factory=dict_row) as cursor:
                 await cursor.execute(
                     statement("definitions/get_definition"), {"app_id": app_id, "kind": kind, "name": name}

@@ -23,6 +23,9 @@ from .database import Connection, Database, statement
 QUARANTINE_AFTER = 5
 
 
+Outcome = Literal["go", "park", "release", "pause", "end"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """A run as it was claimed. `entries` is its journal so far, `waits` what it is still waiting for."""
@@ -81,7 +84,7 @@ class Exchange:
     app_id: str
     token: int
     seq: int
-    outcome: Literal["go", "park", "release", "pause", "end"]
+    outcome: Outcome
     activity: str | None = None
     status: str | None = None
     reason: str | None = None
@@ -94,6 +97,11 @@ class Exchange:
     steps: int = 0
     entries: list[NewEntry] = field(default_factory=list)
     waits: list[NewWait] = field(default_factory=list)
+
+    @property
+    def is_simple(self) -> bool:
+        """Nothing but journal rows: the lease goes on as it is."""
+        return self.outcome == "go" and self.activity is None and not (self.waits or self.withdraw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,44 +189,13 @@ class Queue:
     async def complete(self, exchanges: Sequence[Exchange]) -> dict[UUID, Held]:
         """Journal `exchanges`, all in one commit. A run that is missing from the answer had lost its lease: nothing of its
         exchange was written. Raises Unavailable when the outcome is unknown; ask `find_accepted` then."""
-        entries = [(exchange, entry) for exchange in exchanges for entry in exchange.entries]
-        waits = [(exchange, wait) for exchange in exchanges for wait in exchange.waits]
-        parameters = {
-            "run_ids": [x.run_id for x in exchanges],
-            "tokens": [x.token for x in exchanges],
-            "outcomes": [x.outcome for x in exchanges],
-            "activities": [x.activity for x in exchanges],
-            "statuses": [x.status for x in exchanges],
-            "reasons": [x.reason for x in exchanges],
-            "outputs": [x.output for x in exchanges],
-            "errors": [x.error for x in exchanges],
-            "delays": [x.delay for x in exchanges],
-            "refusals": [x.refusals for x in exchanges],
-            "withdrawals": [x.withdraw for x in exchanges],
-            "steps": [x.steps for x in exchanges],
-            "entry_runs": [x.run_id for x, _ in entries],
-            "ordinals": [e.ordinal for _, e in entries],
-            "entries": [e.entry.value for _, e in entries],
-            "entry_steps": [e.step for _, e in entries],
-            "entry_types": [e.type for _, e in entries],
-            "attempts": [e.attempt for _, e in entries],
-            "data": [e.data for _, e in entries],
-            "entry_errors": [e.error for _, e in entries],
-            "dues": [e.due for _, e in entries],
-            "called_at": [e.called_at for _, e in entries],
-            "app_ms": [e.app_ms for _, e in entries],
-            "entry_tokens": [x.token for x, _ in entries],
-            "seqs": [x.seq for x, _ in entries],
-            "wait_runs": [x.run_id for x, _ in waits],
-            "wait_steps": [w.step for _, w in waits],
-            "wait_apps": [x.app_id for x, _ in waits],
-            "wait_types": [w.type for _, w in waits],
-            "wait_dues": [w.due for _, w in waits],
-            "wait_events": [w.event_name for _, w in waits],
-            "wait_matches": [w.match for _, w in waits],
-        }
+        simple = all(exchange.is_simple for exchange in exchanges)
+        query = "queue/append" if simple else "queue/complete"
+        parameters = {**_leases(exchanges), **_entries(exchanges)}
+        if not simple:
+            parameters |= {**_outcomes(exchanges), **_waits(exchanges)}
         async with self._database.connection() as connection:
-            cursor = await connection.execute(statement("queue/complete"), parameters, prepare=True, binary=True)
+            cursor = await connection.execute(statement(query), parameters, prepare=True, binary=True)
             return {row[0]: Held(woken=row[1]) for row in await cursor.fetchall()}
 
     async def find_accepted(self, exchanges: Sequence[Exchange]) -> dict[UUID, Held]:
@@ -316,3 +293,54 @@ class Queue:
 
 def _step(*, entry: str, **columns: Any) -> Step:
     return Step(entry=Entry(entry), **columns)
+
+
+def _leases(exchanges: Sequence[Exchange]) -> dict[str, list[Any]]:
+    return {"run_ids": [x.run_id for x in exchanges], "tokens": [x.token for x in exchanges]}
+
+
+def _entries(exchanges: Sequence[Exchange]) -> dict[str, list[Any]]:
+    entries = [(exchange, entry) for exchange in exchanges for entry in exchange.entries]
+    return {
+        "entry_runs": [x.run_id for x, _ in entries],
+        "ordinals": [e.ordinal for _, e in entries],
+        "entries": [e.entry.value for _, e in entries],
+        "entry_steps": [e.step for _, e in entries],
+        "entry_types": [e.type for _, e in entries],
+        "attempts": [e.attempt for _, e in entries],
+        "data": [e.data for _, e in entries],
+        "entry_errors": [e.error for _, e in entries],
+        "dues": [e.due for _, e in entries],
+        "called_at": [e.called_at for _, e in entries],
+        "app_ms": [e.app_ms for _, e in entries],
+        "entry_tokens": [x.token for x, _ in entries],
+        "seqs": [x.seq for x, _ in entries],
+    }
+
+
+def _outcomes(exchanges: Sequence[Exchange]) -> dict[str, list[Any]]:
+    return {
+        "outcomes": [x.outcome for x in exchanges],
+        "activities": [x.activity for x in exchanges],
+        "statuses": [x.status for x in exchanges],
+        "reasons": [x.reason for x in exchanges],
+        "outputs": [x.output for x in exchanges],
+        "errors": [x.error for x in exchanges],
+        "delays": [x.delay for x in exchanges],
+        "refusals": [x.refusals for x in exchanges],
+        "withdrawals": [x.withdraw for x in exchanges],
+        "steps": [x.steps for x in exchanges],
+    }
+
+
+def _waits(exchanges: Sequence[Exchange]) -> dict[str, list[Any]]:
+    waits = [(exchange, wait) for exchange in exchanges for wait in exchange.waits]
+    return {
+        "wait_runs": [x.run_id for x, _ in waits],
+        "wait_steps": [w.step for _, w in waits],
+        "wait_apps": [x.app_id for x, _ in waits],
+        "wait_types": [w.type for _, w in waits],
+        "wait_dues": [w.due for _, w in waits],
+        "wait_events": [w.event_name for _, w in waits],
+        "wait_matches": [w.match for _, w in waits],
+    }

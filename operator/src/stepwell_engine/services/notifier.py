@@ -53,6 +53,9 @@ class Notifier(Service):
         return 0
 
     async def stop(self) -> None:
+        if self._task is not None:
+            # Listening is not work to be finished, and the next hint may be far away.
+            self._task.cancel()
         await super().stop()
         if self._sending is not None:
             await asyncio.wait([self._sending])
