@@ -29,7 +29,7 @@ class Steps:
         self.started: Counter[str] = Counter()
         self.acknowledged: set[tuple[str, str]] = set()
         self.repeated: list[str] = []
-        self.hold: dict[str, threading.Event] = {}
+        self.hold: dict[tuple[str, int], threading.Event] = {}
         self._numbers = iter(range(1, 1000))
 
     def __call__(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -40,9 +40,10 @@ class Steps:
                 if (run, step) in self.acknowledged:
                     self.repeated.append(step)
                 self.started[step] += 1
-                if step in self.hold:
-                    self.hold[step].wait(30)
-                return {"op": "step", "id": step, "data": next(self._numbers)}
+                number = next(self._numbers)
+                if gate := self.hold.get((step, self.started[step])):
+                    gate.wait(30)
+                return {"op": "step", "id": step, "data": number}
         return {"op": "done", "data": [request["steps"][step]["data"] for step in ("one", "two", "three")]}
 
 
@@ -159,6 +160,24 @@ def test_the_answer_that_a_frozen_engine_holds_is_refused_when_it_wakes(
     assert steps.repeated == []
 
 
+def test_the_answer_of_an_older_lease_is_refused_while_a_newer_one_is_held(
+    database_url: str, app: V1App, steps: Steps
+) -> None:
+    second = steps.hold["one", 2] = threading.Event()
+    with EngineProcess(database_url, lease=LEASE, environment={"STEPWELL_FAILPOINT": "before_commit:stop"}) as zombie:
+        app.register(zombie.url, FUNCTION)
+        app.send(zombie.url, "go", {})
+        zombie.wait_until_frozen()
+        with EngineProcess(database_url, lease=LEASE):
+            wait_until(lambda: steps.started["one"] == 2, "the successor calls the first step")
+            zombie.wake()
+            zombie.wait_for_line("the lease was lost")
+            assert journaled(database_url) == []
+            second.set()
+            wait_for_the_end(database_url)
+    assert journaled(database_url) == [("one", 2), ("two", 3), ("three", 4)]
+
+
 def test_a_frozen_engine_that_wakes_in_time_goes_on(database_url: str, app: V1App, steps: Steps) -> None:
     with EngineProcess(database_url, lease=20, environment={"STEPWELL_FAILPOINT": "after_answer:stop"}) as engine:
         app.register(engine.url, FUNCTION)
@@ -174,13 +193,13 @@ def test_runs_go_on_when_postgres_comes_back(tmp_path: Path, app: V1App, steps: 
     with own_postgres(tmp_path) as postgres:
         url = postgres.cluster.url()
         migrated(url)
-        steps.hold["two"] = threading.Event()
+        gate = steps.hold["two", 1] = threading.Event()
         with EngineProcess(url, lease=LEASE) as engine:
             app.register(engine.url, FUNCTION)
             app.send(engine.url, "go", {})
             wait_until(lambda: steps.started["two"] == 1, "the second step runs")
             postgres.stop(how)
-            steps.hold["two"].set()
+            gate.set()
             postgres.start()
             wait_for_the_end(url)
         assert [step for step, _ in journaled(url)] == ["one", "two", "three"]
@@ -189,7 +208,7 @@ def test_runs_go_on_when_postgres_comes_back(tmp_path: Path, app: V1App, steps: 
 
 
 def test_a_drained_engine_leaves_nothing_leased(database_url: str, app: V1App, steps: Steps) -> None:
-    steps.hold["two"] = threading.Event()
+    gate = steps.hold["two", 1] = threading.Event()
     with EngineProcess(database_url, lease=60, environment={"STEPWELL_DRAIN_SECONDS": "1"}) as engine:
         app.register(engine.url, FUNCTION)
         app.send(engine.url, "go", {})
@@ -198,7 +217,7 @@ def test_a_drained_engine_leaves_nothing_leased(database_url: str, app: V1App, s
         assert engine.wait() == 0
     with psycopg.connect(database_url) as connection:
         assert connection.execute("select count(*) from stepwell.job where owner is not null").fetchone() == (0,)
-    steps.hold["two"].set()
+    gate.set()
     with EngineProcess(database_url, lease=60):
         wait_for_the_end(database_url)
     assert steps.started["one"] == steps.started["three"] == 1
