@@ -9,7 +9,7 @@ import pytest
 
 from repo.tree import ROOT, imports, modules
 
-EXTRAS = {"local", "kubeconfig", "dev", "serve", "django", "fastapi", "flask"}
+EXTRAS = {"local", "kubeconfig", "dev", "serve", "django", "fastapi", "flask", "testing"}
 LOCKS = sorted(path.name for path in (ROOT / "requirements").glob("*.lock"))
 OURS = {"stepwell", "stepwell-operator", "stepwell-dashboard"}
 #: What a module is imported as, where that is not the name of what is installed.
