@@ -11,6 +11,7 @@ Making an app and decorating functions does nothing but remember them: no connec
 import time.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -50,6 +51,7 @@ class App:
         environment: str = "dev",
         threads: int = 32,
         checkpointing: bool = True,
+        now: Callable[[], float] = time.time,
     ) -> None:
         """Make an app. What is not given comes from STEPWELL_URL, STEPWELL_APP_ID and STEPWELL_SIGNING_KEY.
 
@@ -61,11 +63,13 @@ class App:
             environment: dev, acc or prod; only dev apps register themselves at a local engine.
             threads: how many plain functions may run at the same time.
             checkpointing: let handlers go on in the same call after a step is committed.
+            now: unix time in seconds.
         """
         self.name = name
         self.environment = environment
         self._threads = threads
         self._checkpointing = checkpointing
+        self._now = now
         self._functions: dict[str, Function[Any, Any]] = {}
         self._handlers: dict[str, Handler] = {}
         self._steps: dict[str, Handler] = {}
@@ -219,7 +223,7 @@ class App:
         from stepwell.client import Client
 
         url, app_id, signing_key = self._identity
-        return Client(url=url, app_id=app_id, signing_key=signing_key, http=self.http)
+        return Client(url=url, app_id=app_id, signing_key=signing_key, http=self.http, now=self._now)
 
     @cached_property
     def executor(self) -> "Executor":
@@ -237,6 +241,7 @@ class App:
             self.http,
             app_id=lambda: self.client.connection.app_id or "",
             keys=lambda: self.client.connection.signing_keys,
+            now=self._now,
         )
 
     @cached_property
@@ -253,6 +258,7 @@ class App:
             around=Surroundings(
                 executor=lambda: self.executor,
                 checkpointer=self.checkpoints if self._checkpointing else None,
+                now=self._now,
                 send=self.client.send_encoded,
             ),
         )
