@@ -16,8 +16,11 @@ from stepwell_protocol.signing import sign_v2, verify_v2
 class StandInApp:
     """`key` None: it answers 405 without a signature, as a version-1 app does. `status` other than 200 is its answer."""
 
-    def __init__(self, *, functions: Sequence[dict[str, Any]] = (), key: str | None = None) -> None:
+    def __init__(
+        self, *, functions: Sequence[dict[str, Any]] = (), steps: Sequence[str] = (), key: str | None = None
+    ) -> None:
         self.functions = list(functions)
+        self.steps = list(steps)
         self.key = key
         self.status = 200
         self.asked = 0
@@ -59,7 +62,7 @@ class StandInApp:
         return {
             "protocol": 2,
             "functions": self.functions,
-            "handlers": [],
+            "steps": [{"id": name} for name in self.steps],
             "sdk": {"name": "stand-in", "version": "1.0", "language": "python"},
             "capabilities": [],
         }

@@ -151,7 +151,7 @@ def test_a_secret_that_a_person_names_is_used(
             KINDS[1],
             "place-order",
             "InvalidDefinition",
-            ["spec.triggers[0].cron.schedule", "write for example"],
+            ["spec.triggers[0].cron.schedule", "write 5 fields (minute hour day-of-month month day-of-week)"],
             id="an invalid cron trigger",
         ),
         pytest.param(

@@ -98,7 +98,8 @@ def _read(body: bytes, *, url: str) -> Probe:
 
 
 def _handlers(said: dict[str, Any]) -> frozenset[str] | None:
-    listed = said.get("handlers", said.get("steps"))
+    """`steps`: a list of `{"id", …}`."""
+    listed = said.get("steps")
     if not isinstance(listed, list):
         return None
-    return frozenset(str(item["id"]) if isinstance(item, dict) and "id" in item else str(item) for item in listed)
+    return frozenset(str(item["id"]) for item in listed if isinstance(item, dict) and "id" in item)

@@ -182,16 +182,23 @@ def _lean(obj: Json) -> Json:
 
 
 def _drop(obj: Json, causes: list[Json]) -> bool:
-    """Remove the fields that a 409 names (`.spec.retries.maxAttempts`). False when nothing could be removed."""
+    """Remove the fields that a 409 names (`.spec.retries.maxAttempts`), and what is left empty by that: to own an empty
+    object would keep its last owner from letting go of it. False when nothing could be removed."""
     dropped = False
     for cause in causes:
         keys = [part for part in str(cause.get("field", "")).split(".") if part]
-        if keys == ["metadata", "labels", DISCOVERED_LABEL]:
-            continue
-        place: object = obj
-        for key in keys[:-1]:
-            place = place.get(key) if isinstance(place, dict) else None
-        if keys and isinstance(place, dict) and keys[-1] in place:
-            del place[keys[-1]]
-            dropped = True
+        if keys != ["metadata", "labels", DISCOVERED_LABEL]:
+            dropped |= _remove(obj, keys)
     return dropped
+
+
+def _remove(place: object, keys: list[str]) -> bool:
+    if not keys or not isinstance(place, dict) or keys[0] not in place:
+        return False
+    if len(keys) > 1:
+        removed = _remove(place[keys[0]], keys[1:])
+        if removed and place[keys[0]] == {}:
+            del place[keys[0]]
+        return removed
+    del place[keys[0]]
+    return True

@@ -16,7 +16,7 @@ from stepwell_protocol.durations import InvalidDuration
 from ..conditions import Fact, Type, false, true, unknown
 from ..context import Context, Probed, Verdict
 from ..introspection import Probe, probe
-from ..objects import POKE_ANNOTATION, Json, annotation, spec_of, uid_of
+from ..objects import POKE_ANNOTATION, Json, annotation, key_of, spec_of, uid_of
 from ..world import Service, Unresolved
 from .discovered import publish
 from .durations import duration
@@ -170,6 +170,7 @@ async def _register(context: Context, obj: Json, app: App, probed: Probed) -> Fa
                 Type.REGISTERED, "DiscoveryRefused", f"what the app serves is refused: {error}", permanent=True
             )
         probed.synced = serving.body
+        context.world.store.changed(context.world.store.dependents(key_of(obj)))
     if context.world.discovers:
         await publish(context, obj, app)
     return true(Type.REGISTERED, "Registered")

@@ -20,9 +20,12 @@ from stepwell_engine.model import App, Definition, Kind, Status
 
 from ..conditions import Type, false, timestamp
 from ..context import Context, Verdict
-from ..objects import DISCOVERED_LABEL, Json, Key, is_discovered, owner_reference, spec_of, status_of
+from ..introspection import Serving
+from ..objects import DISCOVERED_LABEL, Json, Key, generation_of, is_discovered, owner_reference, spec_of, status_of
 from ..resources import API_VERSION
+from ..world import StatusConflict
 from .definition import declare, document_of, effective, handler_of, refused, registered, suspended
+from .served import serving_of
 from .target import ACCEPTED, RESOLVED, AppFound
 
 NAME_CHARACTERS = 63
@@ -38,27 +41,25 @@ async def publish(context: Context, app_obj: Json, app: App) -> None:
         for other in context.world.store.list("Function", namespace=namespace)
         if not is_discovered(other) and spec_of(other).get("appRef", {}).get("name") == app_obj["metadata"]["name"]
     }
-    for definition in await context.journal.definitions.list_definitions(app.id):
-        if definition.kind != Kind.FUNCTION or definition.retired or definition.source != "sync":
-            continue
-        if definition.name in authored:
-            continue
-        wanted = await _served_document(context, app, definition.name)
-        if wanted is not None:
-            await _bring_up(context, app_obj, definition.name, wanted)
+    for handler, document in (await _served(context, app_obj, app)).items():
+        if handler not in authored:
+            await _bring_up(context, app_obj, handler, document)
 
 
 async def reconcile_discovered(context: Context, obj: Json, found: AppFound) -> Verdict:
     """A Function that discovery made: show what is in force, or that it is no longer served."""
     name = handler_of(obj)
     state = await context.journal.definitions.get_definition(found.app.id, kind=Kind.FUNCTION, name=name)
-    served = _said(context, found.obj, name) if _said_anything(context, found.obj) else None
+    serving = serving_of(context, found.obj)
+    served = None if serving is None else _said(serving, name)
     if served is None and state is not None and not state[0].retired and state[0].source == "sync":
         served = orjson.loads(state[1])
-    gone = served is None and (state is None or state[0].retired or _said_anything(context, found.obj))
-    overrides = sorted(_differences(document_of(obj), served or {})) if served is not None else []
-    if "suspend" in spec_of(obj):
-        overrides.append("spec.suspend")
+    gone = served is None and (state is None or state[0].retired or serving is not None)
+    if served is not None and _wanting(obj, _plain(served)):
+        applied = await _bring_up(context, found.obj, name, _plain(served))
+        if applied is not None and generation_of(applied) != generation_of(obj):
+            raise StatusConflict(f"Function {obj['metadata']['name']} was brought up to what the app serves")
+    overrides = [] if served is None else _overrides(obj, served)
     if gone:
         return await _not_served(context, obj, state[0] if state else None)
     fields: Json = {"handler": name} | ({"overrides": overrides} if overrides else {})
@@ -86,14 +87,15 @@ def object_name(app: str, handler: str) -> str:
     return f"{slug[: NAME_CHARACTERS - 9].rstrip('-')}-{digest}"
 
 
-async def _bring_up(context: Context, app_obj: Json, handler: str, document: Json) -> None:
+async def _bring_up(context: Context, app_obj: Json, handler: str, document: Json) -> Json | None:
+    """The object as it came out; None: there was nothing to do."""
     metadata = app_obj["metadata"]
     name = object_name(metadata["name"], handler)
     spec = {**document, "appRef": {"name": metadata["name"]}, "handler": handler}
     present = context.world.store.get(Key("Function", metadata.get("namespace", ""), name))
     if present is not None and (not is_discovered(present) or not _wanting(present, spec)):
-        return
-    await context.world.apply_discovered(
+        return None
+    return await context.world.apply_discovered(
         {
             "apiVersion": API_VERSION,
             "kind": "Function",
@@ -109,28 +111,41 @@ async def _bring_up(context: Context, app_obj: Json, handler: str, document: Jso
 
 
 def _wanting(present: Json, spec: Json) -> bool:
-    """Whether the object lacks something that nobody else has set otherwise. A known override is no lack."""
+    """Whether an apply would change the object. A known override would only be refused again; but a field that the object
+    lacks altogether is nobody's, whatever status still says."""
     overridden = set(status_of(present).get("overrides") or ())
-    return bool(set(_differences(spec_of(present) | {}, spec)) - overridden - {"spec.suspend"})
+    return any(lacking or path not in overridden for path, lacking in _differences(spec_of(present), spec))
 
 
-async def _served_document(context: Context, app: App, handler: str) -> Json | None:
-    found = await context.journal.definitions.get_definition(app.id, kind=Kind.FUNCTION, name=handler)
-    document: Json | None = None if found is None else orjson.loads(found[1])
-    return None if document is None else {k: v for k, v in document.items() if k not in ("handler", "suspend")}
+def _overrides(obj: Json, served: Json) -> list[str]:
+    """Fields that somebody has set otherwise than the app does."""
+    found = [path for path, lacking in _differences(document_of(obj), served) if not lacking]
+    return found + (["spec.suspend"] if "suspend" in spec_of(obj) else [])
 
 
-def _said_anything(context: Context, app_obj: Json) -> bool:
-    probed = context.probes.get(app_obj["metadata"]["uid"])
-    return probed is not None and probed.probe.serving is not None
+async def _served(context: Context, app_obj: Json, app: App) -> dict[str, Json]:
+    """What the app serves, by handler: as it answered last, or as it announced by `sync` if it doesn't answer."""
+    serving = serving_of(context, app_obj)
+    if serving is not None:
+        return {declaration.name: _plain(declaration.document) for declaration in serving.declarations}
+    found: dict[str, Json] = {}
+    for definition in await context.journal.definitions.list_definitions(app.id):
+        if definition.kind == Kind.FUNCTION and not definition.retired and definition.source == "sync":
+            state = await context.journal.definitions.get_definition(app.id, kind=Kind.FUNCTION, name=definition.name)
+            if state is not None:
+                found[definition.name] = _plain(orjson.loads(state[1]))
+    return found
 
 
-def _said(context: Context, app_obj: Json, handler: str) -> Json | None:
-    probed = context.probes[app_obj["metadata"]["uid"]]
-    assert probed.probe.serving is not None
-    for declaration in probed.probe.serving.declarations:
+def _plain(document: Mapping[str, object]) -> Json:
+    """Without what the object says elsewhere, and what is never an app's to say."""
+    return {key: value for key, value in document.items() if key not in ("handler", "suspend")}
+
+
+def _said(serving: Serving, handler: str) -> Json | None:
+    for declaration in serving.declarations:
         if declaration.name == handler:
-            return {k: v for k, v in declaration.document.items() if k not in ("handler", "suspend")}
+            return _plain(declaration.document)
     return None
 
 
@@ -162,8 +177,11 @@ async def _has_active_runs(context: Context, definition: Definition) -> bool:
     return bool(await context.journal.views.list_runs(where, limit=1))
 
 
-def _differences(have: Mapping[str, object], want: Mapping[str, object], path: str = "spec") -> Iterator[str]:
-    """Paths at which two documents differ, down to where one of them has no object."""
+def _differences(
+    have: Mapping[str, object], want: Mapping[str, object], path: str = "spec"
+) -> Iterator[tuple[str, bool]]:
+    """Paths at which an object's spec is not as wanted, down to where one of them has no object; and whether the object
+    lacks the field."""
     for key in sorted(set(have) | set(want)):
         if key in ("appRef", "handler", "suspend") and path == "spec":
             continue
@@ -171,4 +189,4 @@ def _differences(have: Mapping[str, object], want: Mapping[str, object], path: s
         if isinstance(here, Mapping) and isinstance(there, Mapping):
             yield from _differences(here, there, f"{path}.{key}")
         elif here != there:
-            yield f"{path}.{key}"
+            yield f"{path}.{key}", here is None

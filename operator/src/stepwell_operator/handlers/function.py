@@ -8,7 +8,8 @@ from ..context import Context, Verdict
 from ..objects import Json, is_being_deleted, is_discovered, seniority, spec_of, uid_of
 from .definition import declare, document_of, effective, handler_of, in_force, refused, registered, suspended
 from .discovered import reconcile_discovered
-from .target import RESOLVED, AppMissing, find_app
+from .served import LOOK_AGAIN_SECONDS, function_not_served
+from .target import ACCEPTED, RESOLVED, AppMissing, find_app
 
 
 async def reconcile_function(context: Context, obj: Json) -> Verdict:
@@ -34,8 +35,10 @@ async def reconcile_function(context: Context, obj: Json) -> Verdict:
         fields = {"handler": name} | ({"revision": before.revision} if before else {})
         return Verdict(facts=facts, fields=fields)
     result = await declare(context, obj, found.app, kind=Kind.FUNCTION, name=name, spec=spec)
+    missing = function_not_served(context, found.obj, handler=name)
     return Verdict(
-        facts=result.facts,
+        facts=result.facts if missing is None else (ACCEPTED, missing, registered(result.definition)),
+        again=None if missing is None else LOOK_AGAIN_SECONDS,
         fields={"handler": name, "revision": result.definition.revision, "effective": effective(spec, found.app)},
     )
 

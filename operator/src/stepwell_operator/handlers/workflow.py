@@ -8,9 +8,8 @@ from ..context import Context, Verdict
 from ..objects import Json
 from ..world import Service, Unresolved
 from .definition import declare, document_of, effective, in_force, refused, registered, suspended
+from .served import LOOK_AGAIN_SECONDS, steps_not_served
 from .target import ACCEPTED, RESOLVED, AppMissing, find_app
-
-LOOK_AGAIN_SECONDS = 30.0
 
 
 async def reconcile_workflow(context: Context, obj: Json) -> Verdict:
@@ -30,8 +29,10 @@ async def reconcile_workflow(context: Context, obj: Json) -> Verdict:
         facts = (ACCEPTED, false(Type.RESOLVED_REFS, error.reason, str(error), permanent=True), *standing[0])
         return Verdict(facts=facts, fields=standing[1], again=LOOK_AGAIN_SECONDS)
     result = await declare(context, obj, found.app, kind=Kind.WORKFLOW, name=name, spec=spec)
+    missing = steps_not_served(context, found.obj, spec)
     return Verdict(
-        facts=result.facts,
+        facts=result.facts if missing is None else (ACCEPTED, missing, registered(result.definition)),
+        again=None if missing is None else LOOK_AGAIN_SECONDS,
         fields={
             "revision": result.definition.revision,
             "steps": sum(1 for _ in spec.walk()),
