@@ -1,7 +1,7 @@
 """One call to an app, and its outcome.
 
     Answered      signed and readable: the operations it holds
-    AttemptUsed   HTTP 500 and other statuses, unsigned or unparsable 2xx, over its time: an attempt of the step's own
+    AttemptUsed   HTTP 500 and other statuses, unsigned, unparsable or endless 2xx, over its time: an attempt of the step's own
     Illegal       well signed, but it says what can't be: the run fails
     Unreached     no connection, 408, 425, 429, 502, 503, 504, or the app refused to start: no attempt is used up
 
@@ -17,7 +17,7 @@ import orjson
 
 from stepwell_protocol import headers
 from stepwell_protocol.client import HttpClient, Response
-from stepwell_protocol.http_errors import HttpError, NotSent, RequestRefused
+from stepwell_protocol.http_errors import HttpError, NotSent, RequestRefused, ResponseTooLarge
 from stepwell_protocol.signing import SignatureRefused, sign_v1, sign_v2, verify_v1, verify_v2
 from stepwell_protocol.strict_json import Codec, StrictJsonError
 from stepwell_protocol.wire import ErrorData, InvalidMessage, Operation, decode_answer_v1, decode_answer_v2
@@ -126,6 +126,8 @@ class Caller:
             )
         except (NotSent, RequestRefused) as error:
             return Unreached(f"{app.url}: {error}", may_have_started=False)
+        except ResponseTooLarge as error:
+            return AttemptUsed(ErrorData(name="UnreadableAnswer", message=f"{app.url}: {error}"))
         except HttpError as error:
             return Unreached(f"{app.url}: {error}")
         return self._read(app, response, token=token, seq=seq())
