@@ -1,6 +1,7 @@
 """What people and clocks do to runs from outside: cancel, resume, rerun, expire; and what age takes away."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -205,7 +206,7 @@ async def test_a_run_without_a_timeout_never_expires(world: World, app: App) -> 
 
 async def ended(world: World, app: App, *, status: str, days: float) -> UUID:
     lease = await world.claimed(app)
-    more = {} if status == "completed" else {"status": status, "output": None, "error": b"{}"}
+    more: dict[str, Any] = {} if status == "completed" else {"status": status, "output": None, "error": b"{}"}
     await world.complete(exchange(lease, "end", steps={"a": b"1"}, **more))
     await world.sql(
         "update stepwell.run set ended_at = now() - %(age)s where id = %(id)s",

@@ -6,6 +6,7 @@ truth can differ.
 
 import itertools
 import json
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -143,6 +144,22 @@ class World:
 
     async def told(self, run_id: UUID) -> list[tuple[str, str | None]]:
         return [(row["entry"], row["step"]) for row in await self.entries(run_id)]
+
+    async def reached(self, run_id: UUID, *states: str, within: float = 15) -> Row:
+        """The run, once it is in one of these states (an activity, or the status of its end)."""
+        deadline = time.monotonic() + within
+        while (state := await self.state(run_id)) not in states:
+            assert time.monotonic() < deadline, f"run {run_id} is {state}: {await self.told(run_id)}"
+        return await self.run(run_id)
+
+    async def ended(self, run_id: UUID, *, within: float = 15) -> Row:
+        return await self.reached(run_id, "completed", "failed", "cancelled", within=within)
+
+    async def until(self, query: str, *, within: float = 15, **parameters: object) -> None:
+        """Wait until the query's one value is true."""
+        deadline = time.monotonic() + within
+        while not await self.value(query, **parameters):
+            assert time.monotonic() < deadline, f"not within {within:g} s: {query}"
 
     async def now(self) -> datetime:
         value: datetime = await self.value("select clock_timestamp()")
