@@ -65,6 +65,13 @@ class AsyncTurn(Turn):
             await self._stop_branches()
         return ops
 
+    def check(self, where: str) -> None:
+        task = asyncio.current_task()
+        if task is not self._main and task is not None and task not in self._branches:
+            self._branches.add(task)
+            task.add_done_callback(self._branches.discard)
+        super().check(where)
+
     def time_out(self) -> None:
         """End the call because its time is up; code that runs is cancelled."""
         self.timed_out = True
@@ -74,11 +81,7 @@ class AsyncTurn(Turn):
     async def wait(self, id: str, *, late: bool = False) -> None:
         if self.closed:
             raise Interrupt
-        task = asyncio.current_task()
-        if task is not self._main and task is not None and task not in self._branches:
-            self._branches.add(task)
-            task.add_done_callback(self._branches.discard)
-        if task is self._main and not self.concurrent():
+        if asyncio.current_task() is self._main and not self.concurrent():
             await self.advance()
             if self.knows(id) or late:
                 return

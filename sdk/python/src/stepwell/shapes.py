@@ -46,6 +46,8 @@ class Shape(Generic[T]):
         try:
             if self._adapter is None:
                 data = pydantic_core.to_json(value)
+                if b"NaN" in data or b"Infinity" in data:
+                    pydantic_core.from_json(data, allow_inf_nan=False)
             else:
                 data = self._adapter.dump_json(value, by_alias=True, round_trip=True, warnings="error")
             prescan(data, place="it")

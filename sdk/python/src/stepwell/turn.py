@@ -204,7 +204,8 @@ class Turn(ABC):
         if failure is None and not self.closed:
             self._look_for_mistakes()
         if self.mistake is not None:
-            return [*(op for op in ops if isinstance(op, StepDone)), RunError(as_data(self.mistake))]
+            results = [op for op in ops if isinstance(op, StepDone)] if self.call is not None else []
+            return [*results, RunError(as_data(self.mistake))]
         if self.closed or isinstance(failure, Interrupt):
             return ops
         if failure is None:
