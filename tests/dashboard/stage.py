@@ -120,7 +120,7 @@ class Stage:
         if found is not None:
             return found
         row = {"app_id": app, "kind": kind, "name": name, "active_revision": 1, "source": "sync"}
-        definition = insert(self.connection, "definition", row, returning="id")
+        definition = int(insert(self.connection, "definition", row, returning="id"))
         insert(
             self.connection, "revision", {"definition_id": definition, "number": 1, "document": encoded(document or {})}
         )

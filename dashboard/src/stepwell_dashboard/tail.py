@@ -53,10 +53,17 @@ class Tail:
         self._poke = asyncio.Event()
         self._poller: asyncio.Task[None] | None = None
         self._closed = False
+        self.polls = 0
+        self.interval = fastest
 
     @property
     def watchers(self) -> int:
         return len(self._watchers)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing polls: nobody follows anything."""
+        return self._poller is None or self._poller.done()
 
     @contextmanager
     def watch(self, topic: UUID | None) -> Iterator[Watcher]:
@@ -66,7 +73,7 @@ class Tail:
         watcher = Watcher(topic)
         self._watchers.add(watcher)
         self._poke.set()
-        if self._poller is None or self._poller.done():
+        if self.idle:
             self._poller = asyncio.create_task(self._poll(), name="stream tail")
         try:
             yield watcher
@@ -92,23 +99,24 @@ class Tail:
             self._poller = None
 
     async def _poll(self) -> None:
-        interval = self._fastest
+        self.interval = self._fastest
         while self._watchers:
             self._poke.clear()
+            self.polls += 1
             topics = {watcher.topic for watcher in self._watchers}
             try:
                 rows = await self._views.tail([topic for topic in topics if topic is not None])
             except StepwellError as error:
                 _log.warning("streams are not followed: %s", error)
-                interval = self._slowest
+                self.interval = self._slowest
             else:
                 news = self._advance(topics, rows)
-                interval = self._fastest if news else min(interval * 1.5, self._slowest)
+                self.interval = self._fastest if news else min(self.interval * 1.5, self._slowest)
                 for watcher in self._watchers:
                     if watcher.topic in news:
                         watcher.wake()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._poke.wait(), interval)
+                await asyncio.wait_for(self._poke.wait(), self.interval)
         self._heads.clear()
 
     def _advance(self, topics: set[UUID | None], rows: Sequence[TailRow]) -> set[UUID | None]:
