@@ -6,7 +6,8 @@
     ├── Unauthorized            no key, wrong key, late signature                           (401)
     ├── NotFound                                                                            (404)
     ├── Conflict                somebody else moved it first, or it is not in that state    (409)
-    │   └── IllegalTransition   an event that the state machine has no row for
+    │   ├── IllegalTransition   an event that the state machine has no row for
+    │   └── LeaseLost           the run is somebody else's now, or has ended
     ├── Refused                 the schema refuses a row: a defect of ours, or a hostile payload   (500)
     ├── Unavailable             Postgres is away or the engine is draining: try again       (503)
     └── SchemaMismatch          the database is newer or older than this engine
@@ -57,6 +58,10 @@ class Conflict(StepwellError):
 
 class IllegalTransition(Conflict):
     code = "IllegalTransition"
+
+
+class LeaseLost(Conflict):
+    code = "LeaseLost"
 
 
 class Refused(StepwellError):

@@ -5,9 +5,10 @@ already holds. It gives the run back when the worker drains, or after a second w
 
 While a call is open its handler may report finished steps (a checkpoint): the same turn, the same commit, and the answer is
 `go` or `stop`. Exchanges of a run are numbered by `seq`; only the next one is taken, and the last one's reply is kept, so a
-repeated report is answered as it was.
+repeated report is answered as it was, also while the first is still being committed.
 """
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
@@ -30,6 +31,7 @@ from stepwell_protocol.wire import (
 )
 
 from ..definition import FunctionSpec
+from ..errors import LeaseLost, Unavailable
 from ..failpoints import failpoint
 from ..journal.queue import Exchange
 from ..model import Activity, App, NewEvent
@@ -64,7 +66,7 @@ class FunctionRun:
         self._called = self._began
         self._deadline: Deadline | None = None
         self._committing = False
-        self._replies: tuple[int, bytes] | None = None
+        self._report: tuple[int, asyncio.Task[bytes]] | None = None
         self._stopped: _Next | None = None
 
     async def drive(self) -> None:
@@ -77,30 +79,33 @@ class FunctionRun:
             following = await self._exchange()
 
     async def checkpoint(self, seq: int, ops: Sequence[Operation]) -> bytes:
-        """What to answer to a report of the open call's handler."""
-        if self._replies is not None and self._replies[0] == seq:
-            return self._replies[1]
+        """What to answer to a report of the open call's handler. Raises Unavailable when nothing of it was taken yet."""
+        if self._report is not None and self._report[0] == seq:
+            return await asyncio.shield(self._report[1])
         if seq != self.run.seq or self._committing or self._deadline is None or self._stopped is not None:
             return encode_stop("this call is over: end it without starting anything more")
-        self._deadline.extend()
-        known = len(self.run.fragments)
+        report = asyncio.create_task(self._take_report(ops, self._deadline), name=f"{self.run.id}/{seq}")
+        self._report = (seq, report)
         try:
-            following = await self._commit(await self._turn(ops))
-        except IllegalAnswer as error:
-            following = await self._commit(refused(self.run, _illegal(error), self._circumstances()))
-        if following is _Next.CALL:
-            self._called = self._tools.clock.monotonic()
-            self._deadline.extend()
-            reply = encode_go(
-                start_by=to_unix_ms(self.run.start_by(self._called)),
-                end_by=to_unix_ms(self.run.clock.at(self._called) + self._timeout),
-                entries=self.run.added_since(known, but={op.id for op in ops if isinstance(op, StepDone)}),
-            )
-        else:
+            return await asyncio.shield(report)
+        except Unavailable:
+            self._report = None
+            raise
+
+    async def _take_report(self, ops: Sequence[Operation], deadline: Deadline) -> bytes:
+        deadline.extend()
+        known = len(self.run.fragments)
+        following = await self._take(ops)
+        if following is not _Next.CALL:
             self._stopped = following
-            reply = encode_stop("the run waits, has ended, or is somebody else's now")
-        self._replies = (seq, reply)
-        return reply
+            return encode_stop("the run waits, has ended, or is somebody else's now")
+        self._called = self._tools.clock.monotonic()
+        deadline.extend()
+        return encode_go(
+            start_by=to_unix_ms(self.run.start_by(self._called)),
+            end_by=to_unix_ms(self.run.clock.at(self._called) + self._timeout),
+            entries=self.run.added_since(known, but={op.id for op in ops if isinstance(op, StepDone)}),
+        )
 
     async def _exchange(self) -> _Next:
         """One call and the commit of its answer."""
@@ -123,10 +128,7 @@ class FunctionRun:
             return stopped
         match outcome:
             case Answered(ops=ops):
-                try:
-                    return await self._commit(await self._turn(ops))
-                except IllegalAnswer as error:
-                    return await self._commit(refused(run, _illegal(error), self._circumstances()))
+                return await self._take(ops)
             case AttemptUsed(error=error):
                 return await self._commit(failed(run, error, self._circumstances()))
             case Illegal(error=error):
@@ -154,26 +156,39 @@ class FunctionRun:
         )
         return encode_invoke(run.id, function_id=run.lease.name, event=self._event, entries=run.fragments, terms=terms)
 
-    async def _turn(self, ops: Sequence[Operation]) -> Exchange:
-        settled = [await self._send(op) if isinstance(op, SendEvent) else op for op in ops]
-        return turn(self.run, settled, self._circumstances())
+    async def _take(self, ops: Sequence[Operation]) -> _Next:
+        """Turn what the app said into an exchange, and commit that."""
+        self._committing = True
+        try:
+            settled = [await self._send(op) if isinstance(op, SendEvent) else op for op in ops]
+            exchange = turn(self.run, settled, self._circumstances())
+        except IllegalAnswer as error:
+            exchange = refused(self.run, _illegal(error), self._circumstances())
+        except LeaseLost:
+            return self._lost()
+        finally:
+            self._committing = False
+        return await self._commit(exchange)
 
     async def _send(self, op: SendEvent) -> EventsSent:
-        """Accept the events a step sends. Their ids come from the step, so a repetition sends nothing twice."""
-        refuse_result(self.run, op.id)
-        accepted = await self._tools.intake.accept_events(
-            [
-                NewEvent(
-                    app_id=self._app.id,
-                    name=event.name,
-                    data=event.data,
-                    deduplicate=event.id or f"{self.run.id}/{op.id}/{at}",
-                )
-                for at, event in enumerate(op.events)
-            ]
-        )
+        """Accept the events a step sends, while the lease is held. Their ids come from the step, so a repetition sends nothing
+        twice."""
+        run = self.run
+        refuse_result(run, op.id)
+        events = [
+            NewEvent(
+                app_id=self._app.id, name=event.name, data=event.data, deduplicate=event.id or f"{run.id}/{op.id}/{at}"
+            )
+            for at, event in enumerate(op.events)
+        ]
+        accepted = await self._tools.intake.accept_events(events, lease=(run.run_id, run.token))
         self._tools.work_made()
         return EventsSent(op.id, orjson.dumps([str(each.event_id) for each in accepted]))
+
+    def _lost(self) -> _Next:
+        self.run.lost = True
+        _log.info("run %s: the lease was lost, its answer was not taken", self.run.id)
+        return _Next.LEAVE
 
     async def _commit(self, exchange: Exchange) -> _Next:
         tools, run = self._tools, self.run
@@ -186,9 +201,7 @@ class FunctionRun:
             self._committing = False
         run.seq += 1
         if held is None:
-            run.lost = True
-            _log.info("run %s: the lease was lost, its answer was not taken", run.id)
-            return _Next.LEAVE
+            return self._lost()
         if exchange.outcome == "park" and not held.woken:
             for wait in exchange.waits:
                 if wait.due is not None:
@@ -214,8 +227,9 @@ class FunctionRun:
         refusals = run.lease.refusals + 1
         delay = infrastructure_backoff(failures=refusals, jitter=tools.rng.random(), retry_after=outcome.retry_after)
         if outcome.may_have_started and self._app.protocol >= 2:
+            # The margin covers what this worker, the app and Postgres may differ in when they read the time.
             now = tools.clock.monotonic()
-            delay = max(delay, run.start_by(self._called) - run.clock.at(now))
+            delay = max(delay, run.start_by(self._called) - run.clock.at(now) + run.margin)
         _log.warning("run %s: %s; trying again in %.1f s", run.id, outcome.message, delay.total_seconds())
         exchange = run.exchange("release")
         exchange.activity, exchange.reason = Activity.QUEUED, "EndpointUnreachable"

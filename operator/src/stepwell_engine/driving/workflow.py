@@ -271,7 +271,7 @@ class WorkflowRun:
                 failures=refusals, jitter=self._tools.rng.random(), retry_after=max(after, default=None)
             )
             if any(each.may_have_started for each in self._unreached.values()):
-                exchange.delay = max(exchange.delay, timedelta(seconds=5))
+                exchange.delay = max(exchange.delay, timedelta(seconds=5) + self._run.margin)
             exchange.refusals = min(refusals, 1000)
             exchange.reason = "EndpointUnreachable"
         return exchange
