@@ -97,3 +97,10 @@ async def hurry(world: World, engine: Engine) -> None:
     """End every backoff of runs that wait for their app, and look for them at once."""
     await world.sql("update stepwell.job set due = now() where owner is null")
     engine.worker.poke()
+
+
+async def idle(engine: Engine) -> None:
+    """Wait until the worker drives no run."""
+    async with asyncio.timeout(10):
+        while driving := list(engine.worker._tasks.values()):
+            await asyncio.wait(driving)
