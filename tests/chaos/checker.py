@@ -7,7 +7,8 @@
     R4  every request carries exactly the journal's first results, in order, byte for byte, and the event as it was sent
     R5  every run has ended as it should, or waits for something on record
     R7  no timer fired early; no schedule's instant fired twice
-    R8  an accepted event started one run; an unknown one at most one; an approval in time was not missed
+    R8  every stored event started one run; nothing is stored that nobody sent, or more often than sent; an approval that
+        came in time was not missed
 
 Version 1 has no deadline on the wire, so R3 can't be promised for a request that a frozen process sends when it wakes:
 such a repetition right after a fault that freezes is counted, not condemned. A run that proves nothing fails too.
@@ -36,6 +37,7 @@ _STARTED_BY = {
     "chaos.flake": "flaky",
     "chaos.doom": "doomed",
 }
+_KNOWN = {*_STARTED_BY, "chaos.approval"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,17 @@ class Verdict:
 def judge(history: History) -> Verdict:
     """All violations, and the figures that show how much was tried."""
     verdict = Verdict()
-    for rule in (_events, _starts_per_event, _results, _requests, _repetitions, _endings, _timers, _approvals):
+    for rule in (
+        _events,
+        _starts_per_event,
+        _stored_per_operation,
+        _results,
+        _requests,
+        _repetitions,
+        _endings,
+        _timers,
+        _approvals,
+    ):
         verdict.violations += rule(history)
     verdict.figures = {
         "operations": len(history.operations),
@@ -106,31 +118,28 @@ def _events(history: History) -> Iterator[Violation]:
 
 
 def _starts_per_event(history: History) -> Iterator[Violation]:
-    per_key: Counter[str] = Counter()
-    keys: dict[str, Run] = {}
+    started: dict[str, list[Run]] = defaultdict(list)
     for run in history.runs.values():
-        if run.function == "tick":
-            continue
-        stored = history.events.get(run.event or "")
-        if stored is None:
+        if run.event in history.events:
+            started[run.event].append(run)
+        elif run.function != "tick":
             yield Violation("R8", f"run {run.id} belongs to no stored event")
-            continue
-        key = json.loads(stored[1])["key"]
-        per_key[key] += 1
-        keys[key] = run
-    sent = {operation.key: operation for operation in history.operations if operation.name in _STARTED_BY}
-    for key, operation in sent.items():
-        count = per_key.pop(key, 0)
-        if operation.outcome == "ok" and count != 1:
-            yield Violation("R8", f"event {operation.event} ({key}) was acknowledged and started {count} runs")
-        elif operation.outcome == "unknown" and count > 1:
-            yield Violation("R8", f"event {key} was sent once and started {count} runs")
-        elif operation.outcome.startswith("fail") and count:
-            yield Violation("R8", f"event {key} was refused and started {count} runs")
-        if count and keys[key].function != _STARTED_BY[operation.name]:
-            yield Violation("R8", f"event {key} ({operation.name}) started a run of {keys[key].function}")
-    for key, count in per_key.items():
-        yield Violation("R8", f"{count} runs for {key}, which nobody sent")
+    for event, (name, _, _) in history.events.items():
+        functions = [run.function for run in started[event]]
+        if name in _STARTED_BY and functions != [_STARTED_BY[name]]:
+            yield Violation("R8", f"event {event} ({name}) started {functions or 'nothing'}")
+
+
+def _stored_per_operation(history: History) -> Iterator[Violation]:
+    stored = Counter((name, json.loads(data)["key"]) for name, data, _ in history.events.values() if name in _KNOWN)
+    for operation in history.operations:
+        count = stored.pop((operation.name, operation.key), 0)
+        least = 1 if operation.outcome == "ok" else 0
+        if not least <= count <= operation.attempts:
+            said = f"{operation.attempts} attempts that may count, outcome {operation.outcome}"
+            yield Violation("R8", f"{operation.name} {operation.key} is stored {count} times after {said}")
+    for (name, key), count in stored.items():
+        yield Violation("R8", f"{name} {key} is stored {count} times, and nobody sent it")
 
 
 def _results(history: History) -> Iterator[Violation]:

@@ -69,6 +69,7 @@ class Operation:
     data: str
     outcome: str
     event: str | None
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class History:
                 case "answer":
                     answers[line["run"]].append((line["t"], members(line["body"])))
         operations = [
-            Operation(line["name"], line["key"], line["data"], line["outcome"], line["id"])
+            Operation(line["name"], line["key"], line["data"], line["outcome"], line["id"], line["attempts"])
             for line in _lines(folder / "ledger.jsonl")
         ]
         faults = [Fault(line["kind"], line["began"], line["ended"]) for line in _lines(folder / "nemesis.jsonl")]

@@ -56,7 +56,7 @@ class Record:
         self.call("r2", "waiter", "e2", {"approval": event}, at=5.2, op={"op": "done", "data": 8}, data=waiting)
 
     def operation(self, name: str, event: str, data: str, *, key: str = "k1", at: float = 0) -> None:
-        self.ledger.append({"name": name, "key": key, "data": data, "outcome": "ok", "id": event})
+        self.ledger.append({"name": name, "key": key, "data": data, "outcome": "ok", "id": event, "attempts": 1})
         self.dump["events"].append({"id": event, "name": name, "data": data, "accepted_at": START + at})
 
     def run(self, run: str, function: str, event: str, *, output: str = "7") -> None:
@@ -199,11 +199,16 @@ def event_started_nothing(record: Record) -> None:
 
 
 def refused_event_started_a_run(record: Record) -> None:
-    record.ledger[0] |= {"outcome": "fail: 401", "id": None}
+    record.ledger[0] |= {"outcome": "fail: 401", "id": None, "attempts": 0}
 
 
 def run_nobody_asked_for(record: Record) -> None:
     del record.ledger[0]
+
+
+def event_stored_more_often_than_sent(record: Record) -> None:
+    record.dump["events"].append({**record.dump["events"][0], "id": "e8"})
+    record.run("r8", "napper", "e8")
 
 
 def wrong_function_started(record: Record) -> None:
@@ -240,6 +245,7 @@ PLANTED: list[tuple[str, Callable[[Record], None]]] = [
     ("R8", event_started_nothing),
     ("R8", refused_event_started_a_run),
     ("R8", run_nobody_asked_for),
+    ("R8", event_stored_more_often_than_sent),
     ("R8", wrong_function_started),
     ("R8", approval_missed),
     ("R8", approval_of_somebody_else),

@@ -2,8 +2,8 @@
 """A client that sends events by version 1 of the wire and keeps a ledger of what it was told.
 
 Standard library only. One JSON line per operation, once its outcome is known: `ok` (2xx, with the event's id), `fail`
-(certainly not accepted, given up after a minute) or `unknown` (sent, and the connection broke before the answer; never
-sent again, so it has happened once or not at all). An operation that was certainly not accepted is tried again.
+(refused, or given up after a minute) or `unknown` (sent, and the connection broke before the answer; never sent again). An
+operation that was told to try again is tried again; `attempts` counts those that may have been accepted.
 
     python v1_load.py --engine http://127.0.0.1:3030 --state app.json --ledger ledger.jsonl --rate 12
 """
@@ -38,14 +38,15 @@ class Ledger:
 
 
 class Sender:
-    """One connection. `send` returns the outcome and the event's id."""
+    """`send` returns the outcome, the event's id, and how many of its attempts may have been accepted: a 503 says to try
+    again, and where Postgres went away around the commit it may have been one."""
 
     def __init__(self, engine: str, app: str, key: str) -> None:
         parts = urlsplit(engine)
         self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
         self._app, self._key = app, key
 
-    def send(self, name: str, data: str) -> tuple[str, str | None]:
+    def send(self, name: str, data: str) -> tuple[str, str | None, int]:
         body = f'{{"name": "{name}", "data": {data}}}'.encode()
         headers = {
             "content-type": "application/json",
@@ -53,6 +54,7 @@ class Sender:
             "x-durable-signature": hmac.new(self._key.encode(), body, hashlib.sha256).hexdigest(),
         }
         deadline = time.monotonic() + _GIVE_UP_AFTER
+        attempts = 0
         while time.monotonic() < deadline:
             sent = False
             try:
@@ -65,17 +67,18 @@ class Sender:
                 connection.close()
             except (OSError, http.client.HTTPException):
                 if sent:
-                    return "unknown", None
+                    return "unknown", None, attempts + 1
                 time.sleep(0.1)
                 continue
+            attempts += 1
             if 200 <= answer.status < 300:
-                return "ok", json.loads(text)["id"]
+                return "ok", json.loads(text)["id"], attempts
             if answer.status in (500, 502, 504):
-                return "unknown", None
+                return "unknown", None, attempts
             if answer.status not in (429, 503):
-                return f"fail: {answer.status} {text.decode(errors='replace')[:200]}", None
+                return f"fail: {answer.status} {text.decode(errors='replace')[:200]}", None, attempts - 1
             time.sleep(0.1)
-        return "fail: nobody answered", None
+        return "fail: nobody answered", None, attempts
 
 
 class Load:
@@ -97,8 +100,17 @@ class Load:
             name, key = operation
             data = f'{{"key": "{key}",  "amount": 12.50, "note": "\\u00fc", "tags": [ ]}}'
             began = time.time()
-            outcome, event = sender.send(name, data)
-            self._ledger.note(name=name, key=key, data=data, outcome=outcome, id=event, began=began, ended=time.time())
+            outcome, event, attempts = sender.send(name, data)
+            self._ledger.note(
+                name=name,
+                key=key,
+                data=data,
+                outcome=outcome,
+                id=event,
+                attempts=attempts,
+                began=began,
+                ended=time.time(),
+            )
             if name == "chaos.wait" and outcome == "ok":
                 with self._lock:
                     if self._random.random() < 0.8:

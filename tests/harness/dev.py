@@ -13,6 +13,8 @@ from typing import Any, Self
 import psutil
 import psycopg
 
+from stepwell_engine.local import leftovers
+
 from .process import Process, alive, wait_until
 
 #: How each child is recognised by its command line.
@@ -103,6 +105,7 @@ class Dev:
     def __exit__(self, *_: object) -> None:
         if self.process is not None:
             self.process.__exit__(None, None, None)
+        leftovers.remove_sockets(self.folder / "postgres" / "sockets")
 
 
 def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:

@@ -37,6 +37,7 @@ class Owner:
     """Another process that serves the cluster, as a `stepwell dev` would, to be killed."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self.process = subprocess.Popen(
             [sys.executable, "-c", _SERVE_UNTIL_KILLED, str(folder)], stdout=subprocess.PIPE, text=True
         )
@@ -52,6 +53,7 @@ class Owner:
         self.kill()
         assert self.process.stdout is not None
         self.process.stdout.close()
+        leftovers.remove_sockets(self._folder / "postgres" / "sockets")
 
 
 @pytest.fixture
@@ -119,6 +121,15 @@ def test_nothing_is_left_after_a_clean_stop(tmp_path: Path) -> None:
 def test_the_server_ends_with_its_parent(owner: Owner) -> None:
     owner.kill()
     wait_until_gone(owner.postgres)
+
+
+def test_the_socket_folder_of_a_killed_start_is_removed_by_the_next(tmp_path: Path, owner: Owner) -> None:
+    sockets = Path(owner.url.rpartition("host=")[2])
+    owner.kill()
+    wait_until_gone(owner.postgres)
+    assert sockets.exists()
+    with own_postgres(tmp_path):
+        assert not sockets.exists()
 
 
 def test_a_start_comes_back_after_everything_was_killed(tmp_path: Path, owner: Owner) -> None:

@@ -51,6 +51,7 @@ class Cluster:
         self.folder = self._root / str(self._binaries.major)
         self._descriptor: int | None = None
         self._sockets: Path | None = None
+        self._socket_note = self._root / "sockets"
 
     @property
     def stop_signal(self) -> signal.Signals:
@@ -68,11 +69,13 @@ class Cluster:
     def prepare(self) -> None:
         """Clear what an earlier start left behind; make the cluster if there is none. Blocks for up to a few seconds.
         Raises LocalProblem."""
-        leftovers.clear(self.folder, keep=self._sockets)
+        leftovers.clear(self.folder)
         if not (self.folder / "PG_VERSION").exists():
             self._initialise()
         if self._sockets is None:
+            leftovers.remove_sockets(self._socket_note)
             self._sockets = self._make_socket_folder()
+            self._socket_note.write_text(str(self._sockets))
 
     def command(self) -> Command:
         """The server's command line. It ends with the calling process (and thread), by a fast shutdown."""
@@ -101,7 +104,7 @@ class Cluster:
     def close(self) -> None:
         """Remove the socket folder. The cluster stays."""
         if self._sockets is not None:
-            shutil.rmtree(self._sockets, ignore_errors=True)
+            leftovers.remove_sockets(self._socket_note)
             self._sockets = None
         if self._descriptor is not None:
             os.close(self._descriptor)

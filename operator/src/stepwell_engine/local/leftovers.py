@@ -23,18 +23,21 @@ SOCKET_PREFIX = "stepwell-pg-"
 _INSISTENCE = ((signal.SIGINT, 8.0), (signal.SIGQUIT, 3.0), (signal.SIGKILL, 5.0))
 
 
-def clear(cluster: Path, *, keep: Path | None = None) -> bool:
-    """Stop what still runs on `cluster`, remove its pid file and, unless it is `keep`, its socket folder. Returns
-    whether a server was stopped. Raises LocalProblem if something survives even SIGKILL."""
+def clear(cluster: Path) -> bool:
+    """Stop what still runs on `cluster` and remove its pid file. Returns whether a server was stopped.
+    Raises LocalProblem if something survives even SIGKILL."""
     stopped = _stop_orphans(cluster)
-    pid_file = cluster / "postmaster.pid"
-    with contextlib.suppress(FileNotFoundError):
-        lines = pid_file.read_text(errors="replace").splitlines()
-        sockets = Path(lines[4]) if len(lines) > 4 else None
-        if sockets and sockets != keep and sockets.name.startswith(SOCKET_PREFIX):
-            shutil.rmtree(sockets, ignore_errors=True)
-        pid_file.unlink()
+    (cluster / "postmaster.pid").unlink(missing_ok=True)
     return stopped
+
+
+def remove_sockets(note: Path) -> None:
+    """Remove the socket folder that an earlier start noted in the file `note` and had no time to remove."""
+    with contextlib.suppress(OSError):
+        folder = Path(note.read_text())
+        if folder.name.startswith(SOCKET_PREFIX) and not folder.is_symlink():
+            shutil.rmtree(folder, ignore_errors=True)
+        note.unlink()
 
 
 def servers_on(cluster: Path) -> list[psutil.Process]:
