@@ -53,6 +53,7 @@ async def _run(settings: Settings) -> None:
             access_log=False,
             log_config=None,
             server_header=False,
+            proxy_headers=False,
         )
     )
     stopping = asyncio.Event()

@@ -61,7 +61,7 @@ class Engine:
             rng=rng,
         )
         timers = Timers(journal.waits, rest=1.0, rng=rng, work_made=worker.poke)
-        router = Router(journal.waits, rest=1.0, rng=rng, work_made=worker.poke)
+        router = Router(journal.waits, rest=1.0, rng=rng, work_made=worker.poke, busy=lambda: worker.busy)
         scheduler = Scheduler(journal.schedules, rest=2.0, rng=rng, work_made=worker.poke)
 
         def work_made() -> None:

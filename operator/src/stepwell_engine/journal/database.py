@@ -9,7 +9,6 @@ A process that freezes, or is cut off, inside a transaction keeps its row locks:
 Postgres therefore ends a transaction that nobody goes on with for ten seconds; who wakes later gets `Unavailable`.
 """
 
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -109,14 +108,8 @@ class Database:
             raise Unavailable(f"Postgres is away: {str(error).strip() or type(error).__name__}") from error
 
     @asynccontextmanager
-    async def transaction(self, *, duty: bool = False, pipelined: bool = False) -> AsyncIterator[Connection]:
-        """A transaction. `pipelined`: statements whose rows nobody fetches travel with the next one that somebody does, and
-        so do BEGIN and COMMIT; `rowcount` is not to be had then."""
-        async with contextlib.AsyncExitStack() as stack:
-            connection = await stack.enter_async_context(self.connection(duty=duty))
-            if pipelined:
-                await stack.enter_async_context(connection.pipeline())
-            await stack.enter_async_context(connection.transaction())
+    async def transaction(self, *, duty: bool = False) -> AsyncIterator[Connection]:
+        async with self.connection(duty=duty) as connection, connection.transaction():
             yield connection
 
     async def dedicated(self) -> Connection:

@@ -21,7 +21,7 @@ from stepwell_protocol.durations import parse_duration
 
 from ..clock import Ids
 from ..definition import EventTrigger
-from ..errors import Conflict, NotFound
+from ..errors import Conflict, LeaseLost, NotFound
 from ..expressions import ExpressionError
 from ..failpoints import failpoint
 from ..model import Accepted, Kind, NewEvent, NewRun, Trigger
@@ -48,28 +48,25 @@ class Intake:
         self._ids = ids
         self._policies: dict[tuple[int, int], Policies] = {}
 
-    async def accept_events(self, events: Sequence[NewEvent]) -> list[Accepted]:
+    async def accept_events(
+        self, events: Sequence[NewEvent], *, lease: tuple[UUID, int] | None = None
+    ) -> list[Accepted]:
         """Record `events` and start what they trigger, all or nothing, in one transaction. Answers are in the order of
-        `events`; when this returns, everything in them is committed."""
+        `events`; when this returns, everything in them is committed.
+
+        `lease`: the run (and its token) that sends them. Raises LeaseLost when it is no longer held; nothing is sent then."""
         ids = [self._ids.uuid7() for _ in events]
-        async with self._database.transaction(pipelined=True) as connection:
+        # Without a lease to hold and keys to claim everything is one statement, and needs no transaction around it.
+        plain = lease is None and all(event.deduplicate is None for event in events)
+        async with self._database.connection() if plain else self._database.transaction() as connection:
+            if lease is not None:
+                await self._hold(connection, *lease)
             repeats = await self._deduplicate(connection, events, ids)
             fresh = [(event_id, event) for event_id, event in zip(ids, events, strict=True) if event_id not in repeats]
             runs, held = await self._triggered(connection, fresh)
             run_ids = [self._ids.uuid7() for _ in runs]
             if fresh:
-                await connection.execute(
-                    statement("intake/insert_events"),
-                    {
-                        "ids": [event_id for event_id, _ in fresh],
-                        "app_ids": [event.app_id for _, event in fresh],
-                        "external_ids": [event.deduplicate or str(event_id) for event_id, event in fresh],
-                        "names": [event.name for _, event in fresh],
-                        "data": [event.data for _, event in fresh],
-                    },
-                )
-            if runs:
-                await self._insert(connection, run_ids, runs, held)
+                await self._insert(connection, run_ids, runs, held, events=fresh)
         failpoint("after_accept")
         started: dict[UUID, list[UUID]] = {}
         for run_id, run in zip(run_ids, runs, strict=True):
@@ -98,7 +95,8 @@ class Intake:
     ) -> tuple[UUID, bool]:
         """Start one run by hand. Answers (run id, whether it is new).
         Raises NotFound for an unknown or retired definition, Conflict for a suspended one."""
-        async with self._database.transaction(pipelined=True) as connection:
+        keyed = idempotency_key is not None
+        async with self._database.transaction() if keyed else self._database.connection() as connection:
             async with connection.cursor(row_factory=dict_row) as cursor:
                 await cursor.execute(
                     statement("definitions/get_definition"), {"app_id": app_id, "kind": kind, "name": name}
@@ -155,6 +153,12 @@ class Intake:
         ]
         run = replace(run, priority=policy.priority, run_timeout=policy.run_timeout, start_timeout=policy.start_timeout)
         await self._insert(connection, [run_id], [run], [False], delay=delay)
+
+    @staticmethod
+    async def _hold(connection: Connection, run_id: UUID, token: int) -> None:
+        cursor = await connection.execute(statement("intake/hold_lease"), {"run_id": run_id, "token": token})
+        if await cursor.fetchone() is None:
+            raise LeaseLost(f"run {run_id} is no longer leased under token {token}")
 
     async def _deduplicate(
         self, connection: Connection, events: Sequence[NewEvent], ids: Sequence[UUID]
@@ -278,10 +282,16 @@ class Intake:
         held: Sequence[bool],
         *,
         delay: timedelta = timedelta(),
+        events: Sequence[tuple[UUID, NewEvent]] = (),
     ) -> None:
         await connection.execute(
-            statement("intake/insert_runs"),
+            statement("intake/accept"),
             {
+                "new_event_ids": [event_id for event_id, _ in events],
+                "new_event_apps": [event.app_id for _, event in events],
+                "external_ids": [event.deduplicate or str(event_id) for event_id, event in events],
+                "new_event_names": [event.name for _, event in events],
+                "data": [event.data for _, event in events],
                 "ids": list(ids),
                 "app_ids": [run.app_id for run in runs],
                 "definition_ids": [run.definition_id for run in runs],

@@ -56,17 +56,21 @@ class Waits:
 
     async def route(self, *, limit: int) -> Woken:
         """Match up to `limit` accepted events against open waits."""
-        async with self._database.transaction(pipelined=True) as connection:
+        async with self._database.connection() as connection:
+            row = await (await connection.execute(statement("waits/route_unawaited"), {"limit": limit})).fetchone()
+            assert row is not None
+            looked_at, awaited = row
+        if not awaited:
+            return Woken(looked_at, more=looked_at == limit)
+        async with self._database.transaction() as connection:
             events = await (await connection.execute(statement("waits/unrouted"), {"limit": limit})).fetchall()
-            if not events:
-                return Woken(0)
             ids = [event[0] for event in events]
             candidates = await (await connection.execute(statement("waits/candidates"), {"event_ids": ids})).fetchall()
             satisfied = 0
             if candidates:
                 satisfied = await self._settle(connection, {event[0]: event for event in events}, candidates)
             await connection.execute(statement("waits/routed"), {"event_ids": ids})
-        return Woken(len(events), more=len(events) == limit, satisfied=satisfied)
+        return Woken(looked_at, more=looked_at == limit, satisfied=satisfied)
 
     async def _settle(
         self,

@@ -1,5 +1,12 @@
--- Runs with the jobs that make them go; held ones wait, paused, for their definition.
-with run as (
+-- Events, the runs they start and the jobs that make those go, in one statement: all of it or nothing. Without events, runs that
+-- something else starts. Held runs wait, paused, for their definition.
+with event as (
+    insert into stepwell.event (id, app_id, external_id, name, data)
+    select id, app_id, external_id, name, data
+    from unnest(%(new_event_ids)s::uuid[], %(new_event_apps)s::text[], %(external_ids)s::text[], %(new_event_names)s::text[],
+                %(data)s::bytea[])
+         t (id, app_id, external_id, name, data)
+), run as (
     insert into stepwell.run (id, app_id, definition_id, kind, name, revision, activity, reason, trigger, event_id, event_ref, event_name,
                               input, labels, priority, rerun_of, deadline, start_by)
     select id, app_id, definition_id, kind, name, revision, case when held then 'paused' when delay > '0' then 'scheduled' else 'queued' end,
