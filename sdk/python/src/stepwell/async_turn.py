@@ -83,7 +83,7 @@ class AsyncTurn(Turn):
             raise Interrupt
         if asyncio.current_task() is self._main and not self.concurrent():
             await self.advance()
-            if self.knows(id) or late:
+            if self.knows(id):
                 return
             self.end()
             raise Interrupt

@@ -30,7 +30,7 @@ def watching(turn: Turn, request: "Request") -> Iterator[None]:
 
 
 class _Watch:
-    __slots__ = ("_listener", "_loop", "_request", "_task", "_timer", "_turn")
+    __slots__ = ("_end_by", "_ends_at", "_listener", "_loop", "_request", "_task", "_timer", "_turn")
 
     def __init__(self, turn: Turn, request: "Request") -> None:
         self._turn = turn
@@ -38,6 +38,8 @@ class _Watch:
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._listener: asyncio.Task[None] | None = None
+        self._end_by: int | None = None
+        self._ends_at: float | None = None
         self._timer = self._loop.call_later(min(_WATCH_AFTER, self._left()), self._look)
 
     def stop(self) -> None:
@@ -46,9 +48,12 @@ class _Watch:
             self._listener.cancel()
 
     def _left(self) -> float:
-        """Seconds until the call's time is up."""
-        end_by = self._turn.end_by
-        return _WATCH_AFTER if end_by is None else max(end_by / 1000 - self._turn.now(), 0.0)
+        """Seconds until the call's time is up, by the loop's clock, which nobody sets back."""
+        end_by, now = self._turn.end_by, self._loop.time()
+        if end_by is not None and end_by != self._end_by:
+            self._end_by = end_by
+            self._ends_at = now + end_by / 1000 - self._turn.now()
+        return _WATCH_AFTER if self._ends_at is None else max(self._ends_at - now, 0.0)
 
     def _look(self) -> None:
         left = self._left()
