@@ -96,12 +96,12 @@ async def test_an_event_that_arrives_while_its_run_parks_wakes_it(world: World, 
 async def test_a_run_that_parks_while_its_event_arrives_learns_of_it(world: World, app: App, database_url: str) -> None:
     lease = await leased_with_a_sent_event(world, app)
     async with Pausing.open(database_url) as worker, Pausing.open(database_url) as router:
-        commit = router.before("commit")
+        last = router.before("waits/routed")
         routing = router.task(Waits(router).route(limit=10))
-        await commit.reached()
+        await last.reached()
         parking = worker.task(Queue(worker).complete([park(lease)]))
         await waits_for_a_lock(worker, parking)
-        commit.release()
+        last.release()
         await routing
         assert (await parking)[lease.run_id].woken
 
