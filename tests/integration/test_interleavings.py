@@ -121,7 +121,7 @@ async def test_collecting_while_an_event_is_being_routed_waits_for_it(
 ) -> None:
     lease = await leased_with_a_sent_event(world, app)
     async with Pausing.open(database_url) as worker, Pausing.open(database_url) as router:
-        commit = router.before("commit")
+        commit = router.before("waits/routed")
         routing = router.task(Waits(router).route(limit=10))
         await commit.reached()
         collecting = worker.task(Queue(worker).collect([(lease.run_id, lease.token)]))
@@ -173,7 +173,7 @@ async def test_of_event_and_timeout_the_event_wins_when_it_commits_first(
 ) -> None:
     run_id = await with_timeout(world, app)
     async with Pausing.open(database_url) as router, Pausing.open(database_url) as timers:
-        commit = router.before("commit")
+        commit = router.before("waits/routed")
         routing = router.task(Waits(router).route(limit=10))
         await commit.reached()
         firing = timers.task(Waits(timers).resolve_due(limit=10))

@@ -70,7 +70,7 @@ class Waits:
             if candidates:
                 satisfied = await self._settle(connection, {event[0]: event for event in events}, candidates)
             await connection.execute(statement("waits/routed"), {"event_ids": ids})
-        return Woken(looked_at, more=looked_at == limit, satisfied=satisfied)
+        return Woken(looked_at - awaited + len(events), more=looked_at == limit, satisfied=satisfied)
 
     async def _settle(
         self,
