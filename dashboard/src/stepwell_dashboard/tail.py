@@ -46,8 +46,8 @@ class Watcher:
 class Tail:
     def __init__(self, views: Views, *, fastest: float = 0.1, slowest: float = 0.5) -> None:
         self._views = views
-        self._fastest = fastest
-        self._slowest = slowest
+        self.fastest = fastest
+        self.slowest = slowest
         self._watchers: set[Watcher] = set()
         self._heads: dict[UUID | None, tuple[int, int, UUID]] = {}
         self._poke = asyncio.Event()
@@ -99,7 +99,7 @@ class Tail:
             self._poller = None
 
     async def _poll(self) -> None:
-        self.interval = self._fastest
+        self.interval = self.fastest
         while self._watchers:
             self._poke.clear()
             self.polls += 1
@@ -108,10 +108,10 @@ class Tail:
                 rows = await self._views.tail([topic for topic in topics if topic is not None])
             except StepwellError as error:
                 _log.warning("streams are not followed: %s", error)
-                self.interval = self._slowest
+                self.interval = self.slowest
             else:
                 news = self._advance(topics, rows)
-                self.interval = self._fastest if news else min(self.interval * 1.5, self._slowest)
+                self.interval = self.fastest if news else min(self.interval * 1.5, self.slowest)
                 for watcher in self._watchers:
                     if watcher.topic in news:
                         watcher.wake()
