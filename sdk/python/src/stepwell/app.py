@@ -14,7 +14,7 @@ import time.
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from stepwell.errors import ConfigurationError, Mistake
 from stepwell.handlers import Function, Handler, function_name
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from stepwell.wsgi import Wsgi
     from stepwell_protocol.client import HttpClient
 
-F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R")
 I = TypeVar("I")  # noqa: E741 - the input, beside O
 O = TypeVar("O")  # noqa: E741
 
@@ -116,17 +117,15 @@ class App:
         }
         return Declare(self, id, options)
 
-    def step(self, name: str | None = None) -> Callable[[F], F]:
+    def step(self, name: str | None = None) -> "DeclareStep":
         """Make a function callable from Workflow resources by this name: `@app.step("reserve-stock")`."""
+        return DeclareStep(self, name)
 
-        def declare(function: F) -> F:
-            handler = Handler(function, name=name or function_name(function))
-            _refuse_repeated(handler, self._steps, what="step handler")
-            self._steps[handler.name] = handler
-            self._described = None
-            return function
-
-        return declare
+    def add_step(self, handler: Handler) -> None:
+        """Serve a step's handler. `@app.step` does this."""
+        _refuse_repeated(handler, self._steps, what="step handler")
+        self._steps[handler.name] = handler
+        self._described = None
 
     @property
     def functions(self) -> Mapping[str, Function[Any, Any]]:
@@ -342,6 +341,19 @@ class Declare:
         declared: Function[Any, Any] = Function(self._app, handler, options=self._options)
         self._app.add(declared)
         return declared
+
+
+class DeclareStep:
+    """What `@app.step(…)` applies to a function; it leaves the function as it is."""
+
+    def __init__(self, app: App, name: str | None) -> None:
+        self._app = app
+        self._name = name
+
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
+        """Declare the handler."""
+        self._app.add_step(Handler(function, name=self._name or function_name(function)))
+        return function
 
 
 def sdk_info() -> dict[str, str]:
