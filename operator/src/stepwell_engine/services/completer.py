@@ -24,11 +24,11 @@ _Waiting = tuple[Exchange, "asyncio.Future[Held | None]"]
 
 
 class Completer:
-    def __init__(self, queue: Queue, *, rng: random.Random, busy: Callable[[], bool]) -> None:
+    def __init__(self, queue: Queue, *, rng: random.Random, linger: Callable[[], float]) -> None:
         self._queue = queue
         self._rng = rng
         self._gathering: Gathering[Exchange, Held | None] = Gathering(
-            self._commit, most=_MOST_EXCHANGES, flushers=2, name="completer", busy=busy
+            self._commit, most=_MOST_EXCHANGES, flushers=2, name="completer", linger=linger
         )
 
     def submit(self, exchange: Exchange) -> "asyncio.Future[Held | None]":

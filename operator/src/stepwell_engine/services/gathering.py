@@ -1,7 +1,7 @@
 """Group commit: everything that arrives while one commit is on its way goes into the next.
 
-An idle process commits each item at once, with no added delay. A busy one waits two milliseconds for more: a commit costs
-about the same for one item as for ten. Up to `flushers` commits may be on their way
+An idle process commits each item at once, with no added delay. A busy one lingers some milliseconds for more: a commit
+costs about the same for one item as for ten. Up to `flushers` commits may be on their way
 together. Whoever submits gets a future, answered after the commit of its batch.
 """
 
@@ -18,7 +18,7 @@ Answer = TypeVar("Answer")
 
 class Gathering(Generic[Item, Answer]):
     """`commit` gets a batch of (item, future) and must answer every future; what it raises goes to those it left.
-    `busy`: more items are about to come; absent, the size of the last batch tells."""
+    `linger`: seconds worth waiting for company; absent, two milliseconds once batches hold several."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class Gathering(Generic[Item, Answer]):
         most: int,
         flushers: int,
         name: str,
-        busy: Callable[[], bool] | None = None,
+        linger: Callable[[], float] | None = None,
     ) -> None:
         self._commit = commit
         self._most = most
@@ -36,7 +36,7 @@ class Gathering(Generic[Item, Answer]):
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._flushers: set[asyncio.Task[None]] = set()
         self._last = 0
-        self._busy = busy or (lambda: self._last > 1)
+        self._linger = linger or (lambda: _LINGER if self._last > 1 else 0.0)
 
     def submit(self, item: Item) -> "asyncio.Future[Answer]":
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -54,8 +54,9 @@ class Gathering(Generic[Item, Answer]):
 
     async def _flush(self) -> None:
         while self._waiting:
-            if self._busy() and len(self._waiting) < self._most:
-                await asyncio.sleep(_LINGER)
+            linger = self._linger()
+            if linger and len(self._waiting) < self._most:
+                await asyncio.sleep(linger)
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._most))]
             self._last = len(batch)
             if not batch:

@@ -8,22 +8,27 @@ from ..journal import Waits
 from .service import Service
 
 _BATCH = 200
-_LINGER = 0.005
 
 
 class Router(Service):
     def __init__(
-        self, waits: Waits, *, rest: float, rng: random.Random, work_made: Callable[[], None], busy: Callable[[], bool]
+        self,
+        waits: Waits,
+        *,
+        rest: float,
+        rng: random.Random,
+        work_made: Callable[[], None],
+        linger: Callable[[], float],
     ) -> None:
         super().__init__(name="router", rest=rest, rng=rng)
         self._waits = waits
         self._work_made = work_made
-        self._busy = busy
+        self._linger = linger
 
     async def tick(self) -> float | None:
-        if self._busy():
+        if (linger := self._linger()) > 0:
             # Routing costs about the same for one event as for ten.
-            await asyncio.sleep(_LINGER)
+            await asyncio.sleep(linger)
         routed = await self._waits.route(limit=_BATCH)
         if routed.satisfied:
             self._work_made()
