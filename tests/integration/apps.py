@@ -159,7 +159,7 @@ def done(data: object = None) -> Json:
     return {"op": "done", "data": data}
 
 
-def counting(*names: str, output: object = "done") -> Callable[[Json], Json]:
+def stepping(*names: str, output: object = "done") -> Callable[[Json], Json]:
     """A handler of both versions' first words: steps with the numbers of their executions as results, then the end."""
     numbers = itertools.count(1)
 

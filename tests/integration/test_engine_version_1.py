@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from integration.apps import HttpApp, Json, Reply, counting, done, serving, signed, step, version_1
+from integration.apps import HttpApp, Json, Reply, done, serving, signed, step, stepping, version_1
 from integration.stand import hurry, running, serving_gateway
 from integration.world import KEY, World
 from stepwell_engine.model import App
@@ -57,7 +57,7 @@ async def test_a_call_carries_exactly_the_acknowledged_results_byte_for_byte(wor
 
 
 async def test_each_step_is_executed_once_and_its_result_kept(world: World, database_url: str) -> None:
-    async with serving(version_1(KEY, work=counting("a", "b", "c"))) as http, running(database_url):
+    async with serving(version_1(KEY, work=stepping("a", "b", "c"))) as http, running(database_url):
         app = await declared(world, http, "work")
         run_id = await world.start(app)
         await world.ended(run_id)
@@ -168,7 +168,7 @@ async def test_an_app_that_is_away_for_a_moment_uses_up_no_attempt(
     world: World, database_url: str, status: int
 ) -> None:
     replies = iter([Reply(status=status)])
-    handler = counting()
+    handler = stepping()
     async with (
         serving(version_1(KEY, work=lambda call: next(replies, None) or handler(call))) as http,
         running(database_url) as engine,
@@ -196,7 +196,7 @@ async def test_an_app_that_says_when_to_come_back_is_heeded(world: World, databa
 
 
 async def test_an_app_that_is_down_is_called_when_it_is_back(world: World, database_url: str) -> None:
-    async with serving(version_1(KEY, work=counting("a"))) as http, running(database_url) as engine:
+    async with serving(version_1(KEY, work=stepping("a"))) as http, running(database_url) as engine:
         app = await declared(world, http, "work", retries={"maxAttempts": 1})
         await http.close()
         run_id = await world.start(app)
@@ -210,7 +210,7 @@ async def test_an_app_that_is_down_is_called_when_it_is_back(world: World, datab
 
 
 async def test_a_run_of_an_app_without_an_address_waits_for_one(world: World, database_url: str) -> None:
-    async with serving(version_1(KEY, work=counting())) as http, running(database_url) as engine:
+    async with serving(version_1(KEY, work=stepping())) as http, running(database_url) as engine:
         app = await world.app()
         await world.function(app)
         run_id = await world.start(app)
@@ -224,7 +224,7 @@ async def test_input_that_does_not_fit_the_schema_fails_the_run_before_any_call(
     world: World, database_url: str
 ) -> None:
     schema = {"type": "object", "required": ["orderId"]}
-    async with serving(version_1(KEY, work=counting())) as http, running(database_url):
+    async with serving(version_1(KEY, work=stepping())) as http, running(database_url):
         app = await declared(world, http, "work", input={"schema": schema})
         run = await world.ended(await world.start(app, input={"n": 1}))
     assert (run["status"], run["reason"], http.received) == ("failed", "InvalidInput", [])
@@ -232,7 +232,7 @@ async def test_input_that_does_not_fit_the_schema_fails_the_run_before_any_call(
 
 
 async def test_an_event_sent_over_http_starts_a_run_that_completes(world: World, database_url: str) -> None:
-    async with serving(version_1(KEY, work=counting("a"))) as http, serving_gateway(database_url) as stand:
+    async with serving(version_1(KEY, work=stepping("a"))) as http, serving_gateway(database_url) as stand:
         app = await declared(world, http, "work", triggers=[{"event": {"name": "go"}}])
         answer = await stand.post("/e", {"name": "go", "data": {"n": 1}}, app=app.id, key=KEY)
         assert answer.status_code == 200
@@ -243,7 +243,7 @@ async def test_an_event_sent_over_http_starts_a_run_that_completes(world: World,
 
 
 async def test_runs_side_by_side_all_complete(world: World, database_url: str) -> None:
-    handlers: Mapping[str, Callable[[Json], Json]] = {"work": counting("a", "b")}
+    handlers: Mapping[str, Callable[[Json], Json]] = {"work": stepping("a", "b")}
     async with serving(version_1(KEY, **handlers)) as http, running(database_url):
         app = await declared(world, http, "work", triggers=[{"event": {"name": "many"}}])
         await world.backlog(app, 100)
