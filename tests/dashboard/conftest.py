@@ -18,6 +18,7 @@ from stepwell_dashboard.spa import PAGE
 from stepwell_engine.journal import Journal
 from stepwell_engine.sealing import Sealer
 
+from .browser import Page, open_browser
 from .stage import DATA_KEY, Stage
 
 TOKEN = "an-admin-token-for-tests"
@@ -79,3 +80,10 @@ async def dashboard(journal: Journal, access_settings: AccessSettings, page: Pat
 async def client(dashboard: Dashboard) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=dashboard.url, timeout=10) as client:
         yield client
+
+
+@pytest_asyncio.fixture
+async def browser(tmp_path: Path) -> AsyncIterator[Page]:
+    """A page of a fresh headless Chromium."""
+    async with open_browser(tmp_path / "profile") as page:
+        yield page

@@ -7,7 +7,7 @@ from a seed: what makes a cursor over ids skip. The readers hang up at random an
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx
@@ -72,6 +72,22 @@ class Writers:
             connection.close()
 
 
+MakeWriters = Callable[[list[StagedRun], random.Random], Writers]
+
+
+@pytest.fixture
+def writers_of(database_url: str) -> Iterator[MakeWriters]:
+    made: list[Writers] = []
+
+    def make(runs: list[StagedRun], rng: random.Random) -> Writers:
+        made.append(Writers(database_url, runs=runs, rng=rng))
+        return made[-1]
+
+    yield make
+    for writers in made:
+        writers.close()
+
+
 async def follow(
     client: httpx.AsyncClient, path: str, *, start: str, rng: random.Random, seen: list[Message], enough: asyncio.Event
 ) -> None:
@@ -110,14 +126,14 @@ async def until(condition: Any, what: str) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_the_list_stream_tells_every_run_s_last_change_and_never_goes_back(
-    dashboard: Dashboard, client: httpx.AsyncClient, stage: Stage, database_url: str, seed: int
+    dashboard: Dashboard, client: httpx.AsyncClient, stage: Stage, writers_of: MakeWriters, seed: int
 ) -> None:
     rng = random.Random(seed)
     shop, tail = stage.app("shop"), dashboard.app.state.context.tail
     tail.fastest = tail.slowest = 0.01
     runs = [stage.run(shop, "order") for _ in range(4)]
     start = (await client.get("/api/v1/runs")).json()["cursor"]
-    writers = Writers(database_url, runs=runs, rng=rng)
+    writers = writers_of(runs, rng)
     parts: list[list[Message]] = [[], []]
     enough = asyncio.Event()
     readers = [
@@ -135,7 +151,6 @@ async def test_the_list_stream_tells_every_run_s_last_change_and_never_goes_back
         await asyncio.to_thread(writers.settle)
         last = {str(run.id): version for run, version in zip(runs, writers.versions, strict=True) if version}
         await until(lambda last=last: all(latest(part) == last for part in parts), f"seeing the last versions {last}")
-    writers.close()
     enough.set()
     await asyncio.gather(*readers)
     for part in parts:
@@ -164,12 +179,12 @@ def cursor(text: str | None) -> tuple[int, str]:
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_a_run_s_stream_tells_every_entry_once_and_in_order(
-    dashboard: Dashboard, client: httpx.AsyncClient, stage: Stage, database_url: str, seed: int
+    dashboard: Dashboard, client: httpx.AsyncClient, stage: Stage, writers_of: MakeWriters, seed: int
 ) -> None:
     rng = random.Random(seed)
     shop = stage.app("shop")
     runs = [stage.run(shop, "order") for _ in range(3)]
-    writers = Writers(database_url, runs=runs, rng=rng)
+    writers = writers_of(runs, rng)
     parts: list[list[Message]] = [[] for _ in runs]
     enough = asyncio.Event()
     readers = [

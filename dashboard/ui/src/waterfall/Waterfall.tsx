@@ -47,7 +47,7 @@ export function Waterfall({ drawing, run, now, chosen, onChoose }: Props) {
   const { spans, markers } = drawing;
   const whole = domain(spans, run, now);
   const gaps = idle(spans, whole);
-  const foldable = worthFolding(gaps, whole);
+  const foldable = spans.length > 0 && worthFolding(gaps, whole);
   const [unfolded, setUnfolded] = useState(false);
   const folding = foldable && !unfolded;
   const drawn = scale(whole, folding ? gaps : []);
