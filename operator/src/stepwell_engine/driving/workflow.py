@@ -81,6 +81,7 @@ class WorkflowRun:
         self._in_flight: dict[asyncio.Task[tuple[_Settled, float]], _Making] = {}
         self._unreached: dict[str, Unreached] = {}
         self._compensating = False
+        self._stopping: Stop | None = None
         self._noted = False
         self._numbers = run.seq
         self._read(run.lease.entries)
@@ -397,8 +398,12 @@ class WorkflowRun:
         )
 
     def _stop(self) -> Stop | None:
-        if not self._run.cancel_requested:
-            return None
+        """Why the run is to stop, if it is. Decided once: a cancelled run's undoing may take it past its deadline."""
+        if self._stopping is None and self._run.cancel_requested:
+            self._stopping = self._reason_to_stop()
+        return self._stopping
+
+    def _reason_to_stop(self) -> Stop:
         deadline = self._run.lease.deadline
         if deadline is not None and deadline <= self._run.clock.at(self._tools.clock.monotonic()):
             return Stop(

@@ -63,11 +63,7 @@ class Control:
         decide(run.state, RunEvent.CANCELLED, run=run_id)
         if run.kind == Kind.WORKFLOW and run.compensable and not force:
             await connection.execute(statement("control/wake"), {"run_id": run_id})
-            if (
-                await (await connection.execute(statement("control/request_cancel"), {"run_id": run_id})).fetchone()
-                is None
-            ):
-                raise Conflict(f"run {run_id} ended meanwhile")
+            await _request_cancel(connection, run_id, timed_out=False)
             return "compensating"
         await connection.execute(statement("control/void_job"), {"run_id": run_id})
         await _end(connection, run_id, status=Status.CANCELLED, entry="run_cancelled", reason=reason, error=None)
@@ -146,10 +142,16 @@ async def _time_out(connection: Connection, run_id: UUID) -> None:
     run = await _get(connection, run_id)
     if run.kind == Kind.WORKFLOW and run.compensable:
         await connection.execute(statement("control/wake"), {"run_id": run_id})
-        await connection.execute(statement("control/request_cancel"), {"run_id": run_id})
+        await _request_cancel(connection, run_id, timed_out=True)
         return
     await connection.execute(statement("control/void_job"), {"run_id": run_id})
     await _end(connection, run_id, status=Status.FAILED, entry="run_failed", reason="TimedOut", error=_TIMED_OUT)
+
+
+async def _request_cancel(connection: Connection, run_id: UUID, *, timed_out: bool) -> None:
+    parameters = {"run_id": run_id, "timed_out": timed_out}
+    if await (await connection.execute(statement("control/request_cancel"), parameters)).fetchone() is None:
+        raise Conflict(f"run {run_id} ended meanwhile")
 
 
 async def _get(connection: Connection, run_id: UUID) -> _Run:
