@@ -80,6 +80,21 @@ async def test_a_branch_that_awaits_outside_of_steps_comes_to_its_end() -> None:
     assert await run.result() == [1, 2]
 
 
+async def test_branches_that_all_wait_end_the_call_at_once() -> None:
+    app = make()
+
+    @app.function()
+    async def naps(step: Step) -> int:
+        async def nap(name: str) -> None:
+            await asyncio.gather(step.sleep(f"{name}-a", "1s"), asyncio.ensure_future(step.sleep(f"{name}-b", "1s")))
+
+        await step.parallel(nap("x"), nap("y"), step.sleep("z", "1s"))
+        return 1
+
+    async with asyncio.timeout(0.4):
+        assert await (await Sandbox(app).start(naps)).result() == 1
+
+
 async def test_what_is_handed_on_live_is_what_a_replay_gives() -> None:
     app = make()
     seen: list[Any] = []

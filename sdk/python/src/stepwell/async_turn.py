@@ -17,12 +17,14 @@ from typing import Any, Final
 from stepwell.errors import Interrupt
 from stepwell.steps import log
 from stepwell.turn import Surroundings, Turn
+from stepwell.waiting import is_known_to_wait
 from stepwell_protocol.wire import CheckpointItem, CheckpointReply, Invoke, Operation
 
 #: Turns of the event loop without a new step after which all branches are taken to be waiting.
 _SETTLED: Final = 4
-#: The same in seconds, when there is nothing to report: time for what a branch awaits outside of steps.
-_PATIENCE: Final = 0.25
+#: The same in seconds, when there is nothing to report and what the handler waits for cannot be seen: time for what a
+#: branch awaits outside of steps.
+_PATIENCE: Final = 0.5
 
 
 class AsyncTurn(Turn):
@@ -131,13 +133,16 @@ class AsyncTurn(Turn):
         loop = asyncio.get_running_loop()
         if left > 0:
             self._settling = loop.call_soon(self._tick, left - 1)
-        elif left == 0 and not self.replay.ops:
+        elif left == 0 and not self.replay.ops and not self._surely_waits():
             self._settling = loop.call_later(_PATIENCE, self._tick, -1)
         elif self.can_advance():
             self._flusher = loop.create_task(self._flush())
         else:
             self.end()
             self._interrupt()
+
+    def _surely_waits(self) -> bool:
+        return is_known_to_wait(self._main, at=set(self._blocked.values()))
 
     async def _flush(self) -> None:
         try:

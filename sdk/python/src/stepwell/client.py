@@ -20,7 +20,7 @@ from typing import Any, Final, Self
 import pydantic_core
 from pydantic import JsonValue
 
-from stepwell.errors import ConfigurationError, EngineUnreachable, RequestRefused
+from stepwell.errors import ConfigurationError, EngineUnreachable, Mistake, RequestRefused
 from stepwell.settings import Connection, read_connection
 from stepwell.shapes import PLAIN, NotJson
 from stepwell_protocol import headers, limits
@@ -327,20 +327,29 @@ def _payload(data: object, *, what: str) -> bytes:
     try:
         encoded = PLAIN.dump(data)
     except NotJson as refusal:
-        raise ConfigurationError(f"{what} {refusal}") from None
+        raise Mistake(f"{what} {refusal}") from None
     if over := limits.over_limit(what, size=len(encoded), limit=limits.EVENT_BYTES):
-        raise ConfigurationError(over)
+        raise Mistake(over)
     return encoded
 
 
-def _read(response: Response) -> dict[str, Any]:
+def _parsed(raw: bytes) -> dict[str, Any] | None:
     try:
-        body = pydantic_core.from_json(response.body) if response.body else {}
+        body = pydantic_core.from_json(raw)
     except ValueError:
-        body = {}
-    if not isinstance(body, dict):
-        body = {}
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _read(response: Response) -> dict[str, Any]:
+    body = _parsed(response.body)
     if 200 <= response.status < 300:
+        if body is None:
+            raise EngineUnreachable(
+                f"HTTP {response.status}, but no answer that makes sense: is this the engine's address?",
+                may_have_counted=True,
+            )
         return body
+    body = body or {}
     reason = body.get("detail") or body.get("title") or response.body[:200].decode("utf-8", "replace")
     raise RequestRefused(f"HTTP {response.status}: {reason}", status=response.status, problem=body)
