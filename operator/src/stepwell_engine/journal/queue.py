@@ -130,6 +130,14 @@ class Renewed:
     now: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """Whether there are expired leases, and runs whose time is up."""
+
+    leases: bool
+    runs: bool
+
+
 class Queue:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -244,6 +252,12 @@ class Queue:
                 {"run_ids": [x[0] for x in held], "tokens": [x[1] for x in held], "lease": lease},
             )
             return {(row[0], row[1]): Renewed(lease_until=row[2], now=row[3]) for row in await cursor.fetchall()}
+
+    async def overdue(self) -> Overdue:
+        async with self._database.connection(duty=True) as connection:
+            row = await (await connection.execute(statement("queue/overdue"))).fetchone()
+        assert row is not None
+        return Overdue(leases=row[0], runs=row[1])
 
     async def reap(self, *, limit: int, spread: timedelta) -> tuple[int, list[UUID]]:
         """Queue expired leases again. Answers how many, and the runs that were quarantined instead."""

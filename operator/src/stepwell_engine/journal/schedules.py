@@ -58,22 +58,30 @@ class Schedules:
 
     async def fire(self, *, limit: int = 50) -> tuple[int, float | None]:
         """Start the runs of all instants that have come. Answers (runs started, seconds until the next instant); None for the
-        latter: none is known, or one has come that could not be carried out."""
+        latter: none is known, or one has come that could not be carried out. One look when there is nothing to do."""
+        async with self._database.connection() as connection:
+            next_in = await _look(connection)
+            if next_in is None or next_in > 0:
+                return 0, next_in
+            async with connection.transaction():
+                started, stuck = await self._fire_due(connection, limit=limit)
+            return started, None if stuck else await _look(connection)
+
+    async def _fire_due(self, connection: Connection, *, limit: int) -> tuple[int, bool]:
+        """How many were started, and whether one could not be carried out."""
         started = 0
         stuck = False
-        async with self._database.transaction() as connection:
-            async with connection.cursor(row_factory=class_row(_Due)) as cursor:
-                await cursor.execute(statement("schedules/due"), {"limit": limit})
-                due = await cursor.fetchall()
-            for schedule in due:
-                try:
-                    async with connection.transaction():
-                        started += await self._fire(connection, schedule)
-                except (StepwellError, ValueError) as error:
-                    stuck = True
-                    _log.error("schedule %s of app %s did not fire: %s", schedule.name, schedule.app_id, error)
-            row = await (await connection.execute(statement("schedules/next_in"))).fetchone()
-        return started, None if row is None or stuck else row[0]
+        async with connection.cursor(row_factory=class_row(_Due)) as cursor:
+            await cursor.execute(statement("schedules/due"), {"limit": limit})
+            due = await cursor.fetchall()
+        for schedule in due:
+            try:
+                async with connection.transaction():
+                    started += await self._fire(connection, schedule)
+            except (StepwellError, ValueError) as error:
+                stuck = True
+                _log.error("schedule %s of app %s did not fire: %s", schedule.name, schedule.app_id, error)
+        return started, stuck
 
     async def _fire(self, connection: Connection, schedule: _Due) -> int:
         spec = parse_schedule(orjson.loads(schedule.document))
@@ -107,6 +115,13 @@ class Schedules:
         if spec.catch_up is CatchUp.NONE and late > (spec.starting_deadline or _DEFAULT_DEADLINE):
             return False
         return not (schedule.running and spec.concurrency_policy is ConcurrencyPolicy.FORBID)
+
+
+async def _look(connection: Connection) -> float | None:
+    row = await (await connection.execute(statement("schedules/next_in"))).fetchone()
+    assert row is not None
+    next_in: float | None = row[0]
+    return next_in
 
 
 def _run(schedule: _Due, spec: ScheduleSpec, instant: datetime) -> NewRun:

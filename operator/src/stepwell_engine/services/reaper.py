@@ -18,10 +18,17 @@ class Reaper(Service):
         self._control = control
 
     async def tick(self) -> float | None:
+        overdue = await self._queue.overdue()
+        more = await self._reap() if overdue.leases else False
+        if overdue.runs:
+            more = await self._control.expire() > 0 or more
+        return 0 if more else None
+
+    async def _reap(self) -> bool:
+        """Whether there may be more."""
         count, quarantined = await self._queue.reap(limit=_BATCH, spread=_SPREAD)
         for run_id in quarantined:
             self._log.error("run %s is quarantined: it lost five leases in a row", run_id)
         if count:
             self._log.warning("%d expired leases were queued again", count)
-        expired = await self._control.expire()
-        return 0 if count == _BATCH or expired else None
+        return count == _BATCH
