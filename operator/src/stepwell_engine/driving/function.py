@@ -119,7 +119,12 @@ class FunctionRun:
         failpoint("before_call")
         # A checkpoint moves the number on, so what the final answer must carry is known only when it comes.
         outcome = await tools.caller.call(
-            self._app, body, token=run.token, seq=lambda: run.seq, deadline=self._deadline
+            self._app,
+            body,
+            token=run.token,
+            seq=lambda: run.seq,
+            deadline=self._deadline,
+            send_by=run.send_by(self._called),
         )
         failpoint("after_answer")
         self._deadline = None

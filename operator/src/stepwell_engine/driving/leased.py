@@ -20,6 +20,9 @@ WHOLE_RUN = "$run"
 #: A margin between the lease's end and the last start of anything under it, for clocks and for the network.
 _MARGIN = timedelta(seconds=2)
 
+#: Seconds after sending in which a call may start.
+_LONGEST_START = 5.0
+
 
 @dataclass(slots=True)
 class LeaseClock:
@@ -111,7 +114,7 @@ class LeasedRun:
 
     def start_by(self, monotonic: float) -> datetime:
         """The last instant at which anything may start under a call sent now: within the lease, within five seconds."""
-        return min(self.clock.lease_until - self.margin, self.clock.at(monotonic) + timedelta(seconds=5))
+        return min(self.clock.lease_until - self.margin, self.clock.at(monotonic) + timedelta(seconds=_LONGEST_START))
 
     def exchange(self, outcome: Outcome = "go", *, seq: int | None = None) -> Exchange:
         """An exchange under this lease, still empty."""
@@ -124,6 +127,10 @@ class LeasedRun:
             outcome=outcome,
             steps=len(self.results),
         )
+
+    def send_by(self, monotonic: float) -> float:
+        """`start_by` on the monotonic clock: a call prepared now must have left by then."""
+        return monotonic + min(_LONGEST_START, self.clock.left(monotonic) - self.margin.total_seconds())
 
     def added_since(self, known: int, *, but: Collection[str]) -> list[bytes]:
         """The fragments after the first `known`, without those of the steps in `but`."""

@@ -330,7 +330,12 @@ class WorkflowRun:
         )
         failpoint("before_call")
         outcome = await tools.caller.call(
-            self._app, body, token=run.token, seq=lambda: seq, deadline=Deadline(timeout.total_seconds())
+            self._app,
+            body,
+            token=run.token,
+            seq=lambda: seq,
+            deadline=Deadline(timeout.total_seconds()),
+            send_by=run.send_by(called),
         )
         failpoint("after_answer")
         match outcome:

@@ -61,7 +61,7 @@ class Database:
             timeout=timeout,
             open=False,
             name="main",
-            reconnect_timeout=0,
+            reconnect_timeout=60,
             configure=_bound_transactions,
         )
         self._duty: AsyncConnectionPool[Connection] = AsyncConnectionPool(
@@ -72,7 +72,7 @@ class Database:
             timeout=timeout,
             open=False,
             name="duty",
-            reconnect_timeout=0,
+            reconnect_timeout=60,
             configure=_bound_transactions,
         )
 

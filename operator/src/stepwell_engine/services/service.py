@@ -57,6 +57,7 @@ class Service:
             try:
                 rest = await self.tick()
                 failures = 0
+                rest = self._rest if rest is None else min(rest, self._rest)
             except Unavailable as error:
                 failures += 1
                 rest = self._backoff(failures)
@@ -65,8 +66,8 @@ class Service:
                 failures += 1
                 rest = self._backoff(failures)
                 self._log.exception("%s failed; trying again in %.1f s", self.name, rest)
-            if rest != 0:
-                await self._pause(self._rest if rest is None else min(rest, self._rest))
+            if rest > 0:
+                await self._pause(rest)
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

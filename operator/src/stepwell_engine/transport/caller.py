@@ -99,9 +99,11 @@ class Caller:
         token: int,
         seq: Callable[[], int],
         deadline: Deadline,
+        send_by: float,
         traceparent: str | None = None,
     ) -> Outcome:
-        """Send one call and wait for its answer until the deadline. Cancelling closes the connection."""
+        """Send one call, unless it is past `send_by` (a monotonic time), and wait for its answer until the deadline. Cancelling
+        closes the connection."""
         if app.url is None:
             return Unreached(
                 "the app has no callback address yet: it has not synced, or its StepwellApp names none",
@@ -115,6 +117,7 @@ class Caller:
                     headers=self.sign(app, body, traceparent),
                     body=body,
                     timeout=_LONGEST_CALL,
+                    send_by=send_by,
                     max_response=self._max_answer,
                 )
         except TimeoutError:

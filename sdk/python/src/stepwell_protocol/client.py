@@ -13,6 +13,7 @@ old one.
 import asyncio
 import re
 import ssl
+import time
 from collections.abc import Mapping
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -80,8 +81,12 @@ class HttpClient:
         body: bytes = b"",
         timeout: float | None = None,
         max_response: int | None = None,
+        send_by: float | None = None,
     ) -> Response:
         """Send one request and give its answer, whatever its status.
+
+        `send_by`: a time of `time.monotonic()` after which the request is not sent any more, however long connecting took
+        or the process was stopped; NotSent is raised then.
 
         Raises:
             HttpError: one of its subclasses, by what the other side may have seen.
@@ -98,6 +103,9 @@ class HttpClient:
         connection = target.origin.take(now) or await target.origin.acquire(
             deadline=deadline, connect_timeout=self._connect_timeout
         )
+        if send_by is not None and time.monotonic() >= send_by:
+            connection.abort()
+            raise NotSent("it was too late to send the request")
         waiter: asyncio.Future[Response] = loop.create_future()
         limit = self._max_response if max_response is None else max_response
         connection.send(head + body, waiter=waiter, deadline=deadline, limit=limit)

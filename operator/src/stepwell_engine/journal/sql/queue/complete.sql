@@ -43,7 +43,8 @@ with exchange as (
 ), kept as (
     update stepwell.job set losses = 0, refusals = 0
     from held
-    where job.run_id = held.run_id and held.outcome in ('go', 'park') and (job.losses > 0 or job.refusals > 0)
+    where job.run_id = held.run_id and (held.outcome = 'go' or held.outcome = 'park' and held.woken)
+      and (job.losses > 0 or job.refusals > 0)
 ), moved as (
     update stepwell.run
     set status = coalesce(held.status, run.status),
