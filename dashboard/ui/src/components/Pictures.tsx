@@ -33,12 +33,15 @@ const SERIES = ["failed", "cancelled", "active", "completed"] as const;
 export function Throughput({ minutes }: { minutes: Stats["minutes"] }) {
   const totals = minutes.map(total);
   const top = Math.max(1, ...totals);
-  const last = minutes.at(-2);
+  const full = minutes.at(-2);
+  const now = minutes.at(-1);
+  const fresh = (!full || total(full) === 0) && now !== undefined && total(now) > 0;
+  const shown = fresh ? now : full;
   const width = 100 / Math.max(1, minutes.length);
   return (
     <figure className="throughput">
       <figcaption>
-        <strong>{last ? count(total(last)) : 0}</strong> <span className="muted">runs in the last full minute</span>
+        <strong>{shown ? count(total(shown)) : 0}</strong> <span className="muted">runs in {fresh ? "this" : "the last full"} minute</span>
       </figcaption>
       <svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label={`Runs by minute over ${minutes.length} minutes, at most ${top} in one`}>
         {minutes.map((minute, column) => {

@@ -64,7 +64,7 @@ function Now({ run }: { run: Run }) {
   const when = due === null ? "" : relative(Date.parse(due), now);
   if (type === "retry") return <span className="warn">{step || "the step"} again {when}</span>;
   if (type === "sleep") return <span>{step} <span className="muted">ends {when}</span></span>;
-  return <span>for {event} {when && <span className="muted">until {when.replace(/^in /, "")} from now</span>}</span>;
+  return <span>for {event} {when && <span className="muted">· {when.replace(/^in (.*)$/, "$1 left")}</span>}</span>;
 }
 
 export function Took({ run }: { run: Run }) {

@@ -2,7 +2,7 @@
 import type { Definition } from "../api/types";
 
 export function Triggers({ items }: { items: Definition["triggers"] }) {
-  if (items.length === 0) return <span className="muted">by hand only</span>;
+  if (items.length === 0) return <span className="muted">no trigger of its own</span>;
   return (
     <span className="triggers">
       {items.map((trigger, index) => (

@@ -62,6 +62,8 @@ export function RunsPage({ location, apps, app }: Props) {
   const active = counts.filter((row) => row.status === "active").reduce((sum, row) => sum + row.runs, 0);
   const many = new Set(apps.map((each) => each.id)).size > 1 && app === null;
 
+  const labelled = state.items.some((run) => Object.keys(run.labels).length > 0);
+
   return (
     <>
       <PageHead title="Runs" aside={<LiveMark link={link} />} />
@@ -127,7 +129,7 @@ export function RunsPage({ location, apps, app }: Props) {
       </div>
 
       {problem && <Trouble message={problem} />}
-      <section className="card list" aria-label="Runs" aria-busy={!state.loaded}>
+      <section className={`card list${labelled ? "" : " unlabelled"}`} aria-label="Runs" aria-busy={!state.loaded}>
         <div className="run-grid list-head" aria-hidden="true">
           <span>Status</span>
           <span>Run</span>

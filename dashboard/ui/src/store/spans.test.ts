@@ -85,6 +85,15 @@ describe("a bar", () => {
     expect(segments(spansOf(ended, entries)[0])?.map(([kind]) => kind)).toEqual(["executing", "retry", "executing"]);
   });
 
+  it("of its own shows a failure that no step can be blamed for", () => {
+    const failed: Partial<Run> = { status: "failed", activity: null, endedAt: iso(60) };
+    const entries = [exampleEntry(1, "step_completed", 20), exampleEntry(2, "attempt_failed", 50, { step: null, type: null, appMs: 25 })];
+    expect(spansOf(failed, entries).map((span) => [span.name, span.outcome])).toEqual([
+      ["load", "completed"],
+      ["(handler)", "failed"],
+    ]);
+  });
+
   it("of a sleep is open until it has ended", () => {
     const started = exampleEntry(1, "wait_started", 10, { step: "cool", type: "sleep", due: iso(500) });
     const sleeping = spansOf({ activity: "sleeping" }, [started])[0];

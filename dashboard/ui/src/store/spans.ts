@@ -57,6 +57,8 @@ export interface Drawing {
 
 const LIVE = new Set(["executing", "queued", "compensating"]);
 const TICK = 0.5;
+/** The row of failures that no step can be blamed for. */
+const HANDLER = "(handler)";
 
 export function draw(trace: Trace): Drawing {
   return new Drafter(trace).draw();
@@ -78,8 +80,9 @@ class Drafter {
 
   draw(): Drawing {
     for (const entry of this.trace.entries) this.add(entry);
-    for (const wait of this.trace.waits) this.awaiting(wait);
     const active = this.trace.run.status === "active";
+    if (this.unnamed.length > 0) this.span(HANDLER, "handler").outcome = active ? "retrying" : "failed";
+    for (const wait of this.trace.waits) this.awaiting(wait);
     if (active && LIVE.has(this.trace.run.activity ?? "")) this.addRunning();
     if (!active) this.close(Date.parse(this.trace.run.endedAt ?? this.trace.run.createdAt));
     return { spans: this.ordered(), markers: this.markers };
@@ -140,7 +143,7 @@ class Drafter {
     this.called(span, entry, at);
     const retryAt = entry.due === null ? null : Date.parse(entry.due);
     span.attempts.push({ number: entry.attempt, ordinal: entry.ordinal, at, appMs: entry.appMs, error: entry.error, retryAt });
-    span.segments.push({ kind: "retry", start: at, end: null });
+    if (retryAt !== null) span.segments.push({ kind: "retry", start: at, end: null });
     span.outcome = "retrying";
     span.due = retryAt;
   }
@@ -219,7 +222,7 @@ class Drafter {
     for (const span of this.spans.values()) {
       const last = span.segments.at(-1);
       if (last?.end === null) last.end = Math.max(last.start, end);
-      if (span.result === null && span.outcome !== "planned") span.outcome = "stopped";
+      if (span.result === null && span.outcome !== "planned" && span.outcome !== "failed") span.outcome = "stopped";
     }
   }
 
