@@ -1,13 +1,16 @@
 """What an app accepts from the engine, what it refuses, and how calls end from outside."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stepwell import App, Step, SyncStep
 from stepwell.endpoint import Reply, Request
@@ -60,6 +63,14 @@ def ops_of(reply: Reply) -> list[dict[str, Any]]:
     assert reply.status == 200, reply.body
     verify_v2(reply.body, dict(reply.headers)["stepwell-signature"], [KEY], now=NOW + 60, tolerance=400)
     return list(json.loads(reply.body)["ops"])
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    logger = logging.getLogger("stepwell")
+    logger.disabled = True
+    yield
+    logger.disabled = False
 
 
 def add_counter(app: App) -> list[int]:
@@ -141,6 +152,35 @@ async def test_a_signed_body_that_is_no_call_is_refused_with_the_place(app: App,
     reply = await app.endpoint.answer(signed(raw))
     assert reply.status == 400
     assert "error" in json.loads(reply.body)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 2**40) | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    change=st.dictionaries(
+        st.sampled_from(
+            ["runId", "functionId", "event", "steps", "call", "attempts", "pending", "checkpoint", "workflow", "step"]
+        ),
+        JSON,
+    ),
+    steps=st.dictionaries(
+        st.sampled_from(["count", "count#2", "other"]), JSON | st.fixed_dictionaries({"type": JSON, "data": JSON})
+    ),
+)
+def test_no_signed_call_brings_anything_but_an_answer(change: dict[str, Any], steps: dict[str, Any]) -> None:
+    app = App("test", signing_key=KEY, app_id="app", now=lambda: NOW)
+    add_counter(app)
+    raw = json.dumps(json.loads(body()) | {"steps": steps} | change).encode()
+    with silent():
+        reply = asyncio.run(app.endpoint.answer(signed(raw)))
+    assert reply.status in (200, 400, 409)
+    if reply.status == 200:
+        wire.decode_answer_v2(reply.body) if b'"token"' in reply.body else wire.decode_answer_v1(reply.body)
 
 
 async def test_other_methods_are_refused(app: App) -> None:
@@ -272,6 +312,16 @@ async def test_a_cancelled_request_cancels_its_branches(app: App) -> None:
     with pytest.raises(asyncio.CancelledError):
         await call
     assert sorted(ended) == [0, 1, 2]
+
+
+async def test_an_app_that_cannot_say_what_it_serves_says_why(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    @app.function("f", step_timeout="soon")
+    async def function(step: Step) -> None: ...
+
+    reply = await app.endpoint.answer(signed(b"", method="GET"))
+    assert reply.status == 500
+    assert "is not a duration" in json.loads(reply.body)["error"]
+    assert "is not a duration" in caplog.text
 
 
 async def test_introspection_says_what_the_app_serves(app: App) -> None:

@@ -208,6 +208,9 @@ class App:
         """Close what is open towards the engine."""
         await self.checkpoints.close()
         await self.http.close()
+        executor: Executor | None = self.__dict__.pop("executor", None)
+        if executor is not None:
+            executor.shutdown(wait=False, cancel_futures=True)
 
     @cached_property
     def http(self) -> "HttpClient":

@@ -37,6 +37,7 @@ class AsyncTurn(Turn):
         self._flusher: asyncio.Task[None] | None = None
         self._settling: asyncio.Handle | None = None
         self._interrupting = False
+        self._over = False
         self._branches: set[asyncio.Task[Any]] = set()
         self._blocked: dict[str, asyncio.Future[None]] = {}
         self._late: set[str] = set()
@@ -61,6 +62,8 @@ class AsyncTurn(Turn):
             failure = cancelled
         except BaseException as error:  # noqa: BLE001 - whatever the handler raises becomes data; exits pass in conclude
             failure = error
+        finally:
+            self._over = True
         ops = self.conclude(output, failure, encode=encode)
         self.end()
         if self._branches or self._flusher is not None:
@@ -158,9 +161,10 @@ class AsyncTurn(Turn):
         self._consider()
 
     def _interrupt(self) -> None:
+        if self._over or self._interrupting or self._main is None:
+            return  # a second cancel would hit whatever the request's task does after the handler
         self._interrupting = True
-        if self._main is not None and not self._main.done():
-            self._main.cancel()
+        self._main.cancel()
 
     async def _stop_branches(self) -> None:
         if self._settling is not None:

@@ -114,7 +114,7 @@ class Endpoint:
             case "POST":
                 return await self._called(request, keys, timed=timed is not None)
             case "GET" | "HEAD":
-                return self._signed(200, self._describe(), keys, timed=timed is not None)
+                return self._described(keys, timed=timed is not None)
             case _:
                 return _refusal(405, "this address answers the engine's POST and GET")
 
@@ -128,6 +128,13 @@ class Endpoint:
         if verify_v1(request.body, request.header(headers.SIGNATURE_V1), keys):
             return None
         return "the signature is missing or does not match: app and engine must hold the same signing key"
+
+    def _described(self, keys: tuple[str, ...], *, timed: bool) -> Reply:
+        try:
+            return self._signed(200, self._describe(), keys, timed=timed)
+        except Mistake as mistake:
+            log.error("this app cannot say what it serves: %s", mistake)
+            return self._signed(500, _problem(str(mistake)), keys, timed=timed)
 
     async def _called(self, request: Request, keys: tuple[str, ...], *, timed: bool) -> Reply:
         try:
@@ -185,6 +192,9 @@ class Endpoint:
                 ops = await turn.run(lambda: handler.function(step, *given), encode=handler.encode)
             else:
                 ops = await turn.run(handler.function(Step(turn), *given), encode=handler.encode)
+        for op in ops:
+            if isinstance(op, RunError):
+                log.error("run %s of %s: %s: %s", invoke.run_id, handler.name, op.error.name, op.error.message)
         return ops, turn.seq
 
     async def _one_step(self, invoke: Invoke, request: Request) -> list[Operation]:
