@@ -42,6 +42,7 @@ VARIABLES: dict[str, str] = {
     "STEPWELL_URL": "SDK: the address of the engine's gateway.",
     "STEPWELL_APP_ID": "SDK: the id of this app.",
     "STEPWELL_SIGNING_KEY": "SDK: the app's signing key.",
+    "STEPWELL_SIGNING_KEY_PREVIOUS": "SDK: the key before it, still accepted while keys are rotated.",
 }
 
 
