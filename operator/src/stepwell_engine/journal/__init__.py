@@ -40,7 +40,8 @@ __all__ = [
 class Journal:
     """All of the database, by subject. `await Journal.open(url, sealer=…)`; `close()` twice is harmless.
 
-    Raises Unavailable when Postgres can't be reached, SchemaMismatch when the schema isn't this release's.
+    Raises Unavailable when Postgres can't be reached, SchemaMismatch when the schema isn't this release's, BadDataKey when
+    the signing keys in it were sealed with another data key.
     """
 
     def __init__(self, database: Database, *, sealer: Sealer, ids: Ids) -> None:
@@ -67,13 +68,15 @@ class Journal:
         timeout: float = 10.0,
     ) -> "Journal":
         database = await Database.open(url, size=size, timeout=timeout)
+        journal = cls(database, sealer=sealer, ids=ids or Ids(clock=clock or SystemClock()))
         try:
             async with database.connection() as connection:
                 await _migrate.check(connection)
+            await journal.definitions.check_data_key()
         except BaseException:
             await database.close()
             raise
-        return cls(database, sealer=sealer, ids=ids or Ids(clock=clock or SystemClock()))
+        return journal
 
     async def close(self) -> None:
         await self.database.close()

@@ -17,10 +17,11 @@ from typing import Any, LiteralString
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from ..errors import Refused, Unavailable
+from ..errors import InvalidInput, Refused, Unavailable
 
 Connection = AsyncConnection[TupleRow]
 Lost = (
@@ -78,15 +79,32 @@ class Database:
 
     @classmethod
     async def open(cls, url: str, *, size: int = 8, timeout: float = 10.0) -> "Database":
-        """Raises Unavailable when no connection can be had within `timeout` seconds."""
+        """Raises InvalidInput for what is no address, Unavailable when no connection can be had within `timeout` seconds."""
+        try:
+            conninfo_to_dict(url)
+        except psycopg.ProgrammingError:
+            # Its own message quotes the address, and with it perhaps the password.
+            raise InvalidInput(
+                "is not an address of Postgres: write postgresql://user:password@host:port/database",
+                field="STEPWELL_DATABASE_URL",
+            ) from None
         database = cls(url, size=size, timeout=timeout)
         try:
             await database._main.open(wait=True, timeout=timeout)
             await database._duty.open(wait=True, timeout=timeout)
-        except Lost as error:
+        except Lost:
+            reason = await database._refusal()
             await database.close()
-            raise Unavailable(f"no connection to Postgres within {timeout:g} s: {error}") from error
+            raise Unavailable(f"no connection to Postgres within {timeout:g} s: {reason}") from None
         return database
+
+    async def _refusal(self) -> str:
+        """Why a connection can't be had; the pool does not say."""
+        try:
+            await (await self.dedicated()).close()
+        except psycopg.Error as error:
+            return " ".join(str(error).split())
+        return "it answers, but too slowly"
 
     async def close(self) -> None:
         await self._main.close()

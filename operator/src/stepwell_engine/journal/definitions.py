@@ -105,6 +105,13 @@ class Definitions:
             )
         return app
 
+    async def check_data_key(self) -> None:
+        """Open one app's keys, if there is an app. Raises BadDataKey: found at the start, not run by run."""
+        async with self._database.connection() as connection:
+            row = await (await connection.execute(statement("definitions/newest_keys"))).fetchone()
+        if row is not None:
+            self._sealer.open(row[1], app_id=row[0])
+
     async def find_app(self, *, namespace: str = "", name: str, environment: str) -> App | None:
         async with self._database.connection() as connection:
             return await self._find(connection, namespace, name, environment)
