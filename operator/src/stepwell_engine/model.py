@@ -119,12 +119,19 @@ class Definition:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEvent:
     """An event on its way in. `data` is the JSON text as received, already strictly parsed.
-    `deduplicate` is the sender's id for it; absent: every sending is a new event."""
+    `deduplicate` is the sender's id for it; absent: every sending is a new event. `once`: the signature of the request that
+    brings it, which may not come twice."""
 
     app_id: str
     name: str
     data: bytes
     deduplicate: str | None = None
+    once: str | None = None
+
+    @property
+    def key(self) -> str | None:
+        """What may be accepted once."""
+        return self.deduplicate or self.once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

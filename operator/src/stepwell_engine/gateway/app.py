@@ -11,7 +11,7 @@ from ..model import App, AppSettings, NewEvent
 from .acceptor import Acceptor
 from .checkpoint import Checkpoints
 from .http import Answer, Receive, Request, Scope, Send, json_answer, problem, read, send_answer
-from .identity import Identity
+from .identity import Identity, timed_signature
 from .requests import read_app, read_event, read_start, read_sync
 from .sync import read_declarations
 
@@ -63,8 +63,16 @@ class Gateway:
     async def _event(self, app: App, request: Request) -> Answer:
         body = read_event(request.body)
         accepted = await self._acceptor.accept(
-            NewEvent(app_id=app.id, name=body.name, data=body.data, deduplicate=body.id)
+            NewEvent(
+                app_id=app.id,
+                name=body.name,
+                data=body.data,
+                deduplicate=body.id,
+                once=None if body.id else timed_signature(request),
+            )
         )
+        if accepted.duplicate and body.id is None:
+            raise Conflict("this very request was accepted before: sign it anew, or send an `id` of the event's own")
         return Answer(200, b'{"id":"%b"}' % str(accepted.event_id).encode())
 
     async def _sync(self, app: App, request: Request) -> Answer:
@@ -99,8 +107,10 @@ class Gateway:
             name=body.name,
             input=body.input,
             labels=body.labels,
-            idempotency_key=body.idempotency_key,
+            idempotency_key=body.idempotency_key or timed_signature(request),
         )
+        if not fresh and body.idempotency_key is None:
+            raise Conflict("this very request started a run before: sign it anew, or send an `idempotencyKey`")
         self._work_made()
         return json_answer({"id": str(run_id), "new": fresh}, status=201 if fresh else 200)
 

@@ -57,7 +57,7 @@ class Intake:
         `lease`: the run (and its token) that sends them. Raises LeaseLost when it is no longer held; nothing is sent then."""
         ids = [self._ids.uuid7() for _ in events]
         # Without a lease to hold and keys to claim everything is one statement, and needs no transaction around it.
-        plain = lease is None and all(event.deduplicate is None for event in events)
+        plain = lease is None and all(event.key is None for event in events)
         async with self._database.connection() if plain else self._database.transaction() as connection:
             if lease is not None:
                 await self._hold(connection, *lease)
@@ -166,8 +166,8 @@ class Intake:
         """The events that are repeats, by the id they would have got. Within one batch the first of equals wins."""
         first: dict[tuple[str, str], UUID] = {}
         for event_id, event in zip(ids, events, strict=True):
-            if event.deduplicate is not None:
-                first.setdefault((event.app_id, event.deduplicate), event_id)
+            if event.key is not None:
+                first.setdefault((event.app_id, event.key), event_id)
         if not first:
             return {}
         keys = sorted(first)
@@ -178,18 +178,16 @@ class Intake:
         )
         fresh = {row[0] for row in await rows.fetchall()}
         known: dict[tuple[str, str], Accepted] = {}
-        if any(
-            event.deduplicate is not None and event_id not in fresh for event_id, event in zip(ids, events, strict=True)
-        ):
+        if any(event.key is not None and event_id not in fresh for event_id, event in zip(ids, events, strict=True)):
             found = await connection.execute(statement("intake/find_repeated"), parameters)
             known = {
                 (app_id, key): Accepted(event_id=event_id, run_ids=tuple(run_ids), duplicate=True)
                 for app_id, key, event_id, run_ids in await found.fetchall()
             }
         return {
-            event_id: known[event.app_id, event.deduplicate]
+            event_id: known[event.app_id, event.key]
             for event_id, event in zip(ids, events, strict=True)
-            if event.deduplicate is not None and event_id not in fresh
+            if event.key is not None and event_id not in fresh
         }
 
     async def _triggered(
