@@ -6,17 +6,16 @@ Each test has an app of its own; all of them share one engine, once with checkpo
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import pytest_asyncio
-import uvicorn
 from pydantic import BaseModel
 
+from contract.serving import serving, until
 from harness.database import _database as database
-from harness.dev import free_port
 from harness.engine import EngineProcess
 from harness.postgres import Server
 from stepwell import (
@@ -154,31 +153,6 @@ async def stand(request: pytest.FixtureRequest, engine: EngineProcess) -> AsyncI
         await app.sync(url)
         await client.register(name)
         yield Stand(engine, app, client)
-
-
-@contextlib.asynccontextmanager
-async def serving(app: App) -> AsyncIterator[str]:
-    port = free_port()
-    config = uvicorn.Config(app.asgi, host="127.0.0.1", port=port, log_level="error", lifespan="on", access_log=False)
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve())
-    try:
-        await until(lambda: server.started)
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        server.should_exit = True
-        await task
-
-
-async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Wait for what nothing signals."""
-    async with asyncio.timeout(20):
-        while not await _true(condition()):  # noqa: ASYNC110 - the condition is in another process
-            await asyncio.sleep(0.02)
-
-
-async def _true(held: bool | Awaitable[bool]) -> bool:
-    return held if isinstance(held, bool) else await held
 
 
 async def ended(client: Client, function: str, given: object = None) -> Any:

@@ -25,7 +25,7 @@ from stepwell.step import Step, SyncStep
 from stepwell.steps import CurrentStep, log, running
 from stepwell.thread_turn import ThreadTurn
 from stepwell.turn import CheckpointLost, Surroundings
-from stepwell.watch import watching
+from stepwell.watch import HungUp, watching
 from stepwell_protocol import headers
 from stepwell_protocol.answer import encode_answer_v1, encode_answer_v2
 from stepwell_protocol.signing import SignatureRefused, sign_v1, sign_v2, verify_v1, verify_v2
@@ -42,6 +42,7 @@ from stepwell_protocol.wire import (
 )
 
 _MOST_SEEN: Final = 100_000
+_NOBODY_LISTENS: Final = 499
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class Endpoint:
         """The answer to a request.
 
         Raises:
-            asyncio.CancelledError: the request was cancelled, or the engine hung up; nobody waits for an answer.
+            asyncio.CancelledError: the request was cancelled.
         """
         keys = self._keys()
         if not keys:
@@ -112,7 +113,10 @@ class Endpoint:
             return _refusal(401, refusal)
         match request.method:
             case "POST":
-                return await self._called(request, keys, timed=timed is not None)
+                try:
+                    return await self._called(request, keys, timed=timed is not None)
+                except HungUp:
+                    return Reply(_NOBODY_LISTENS, b"")
             case "GET" | "HEAD":
                 return self._described(keys, timed=timed is not None)
             case _:
@@ -221,6 +225,8 @@ class Endpoint:
             task.uncancel()
             late = ErrorData("StepTimedOut", f"step {step.id!r} had not ended when its time was up (timeout)")
             return [StepFailed(step.id, late, _ms_since(began))]
+        except HungUp:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is its failure, reported as data
             failure = turn.mistake or error
             log.warning("run %s: step %r failed: %s", invoke.run_id, step.id, failure, exc_info=error)

@@ -21,22 +21,46 @@ _WATCH_AFTER: Final = 1.0
 
 @contextmanager
 def watching(turn: Turn, request: "Request") -> Iterator[None]:
-    """Watch over the call that this task runs."""
+    """Watch over the call that this task runs.
+
+    Raises:
+        HungUp: the engine has closed the connection; the call was cancelled.
+    """
     watch = _Watch(turn, request)
     try:
         yield
+    except asyncio.CancelledError:
+        if not watch.heard_hang_up or watch.task is None:
+            raise
+        watch.task.uncancel()
+        raise HungUp from None
     finally:
         watch.stop()
 
 
+class HungUp(Exception):
+    """Nobody waits for the answer any more."""
+
+
 class _Watch:
-    __slots__ = ("_end_by", "_ends_at", "_listener", "_loop", "_request", "_task", "_timer", "_turn")
+    __slots__ = (
+        "_end_by",
+        "_ends_at",
+        "_listener",
+        "_loop",
+        "_request",
+        "_timer",
+        "_turn",
+        "heard_hang_up",
+        "task",
+    )
 
     def __init__(self, turn: Turn, request: "Request") -> None:
         self._turn = turn
         self._request = request
         self._loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
+        self.task = asyncio.current_task()
+        self.heard_hang_up = False
         self._listener: asyncio.Task[None] | None = None
         self._end_by: int | None = None
         self._ends_at: float | None = None
@@ -69,5 +93,6 @@ class _Watch:
         assert self._request.gone is not None
         await self._request.gone()
         self._turn.end()
-        if self._task is not None:
-            self._task.cancel("the engine has hung up")
+        self.heard_hang_up = True
+        if self.task is not None:
+            self.task.cancel()
