@@ -31,6 +31,7 @@ def test_results_are_kept_byte_for_byte_in_journal_order() -> None:
 def test_going_on_in_memory_and_reading_the_journal_give_the_same_run() -> None:
     run = leased()
     run.fail_attempt("mail")
+    run.fail_attempt("mail")
     run.settle("load", type="run", data=b"[1]")
     run.settle("mail", type="run", error=b"{}")
     run.next_ordinal = 4
@@ -38,7 +39,7 @@ def test_going_on_in_memory_and_reading_the_journal_give_the_same_run() -> None:
         journaled(
             (Entry.ATTEMPT_FAILED, {"step": "mail", "error": b"{}"}),
             (Entry.STEP_COMPLETED, {"step": "load", "data": b"[1]"}),
-            (Entry.STEP_FAILED, {"step": "mail", "error": b"{}"}),
+            (Entry.STEP_FAILED, {"step": "mail", "error": b"{}", "attempt": 2}),
         )
     )
     assert state(run) == state(read)

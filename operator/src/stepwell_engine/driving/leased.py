@@ -143,6 +143,7 @@ class LeasedRun:
     def _take(self, entry: Step) -> None:
         if entry.entry in RESULTS and entry.step is not None:
             if entry.entry is Entry.STEP_FAILED:
+                self.attempts[entry.step] = entry.attempt
                 self.settle(entry.step, type=entry.type or "run", error=entry.error)
             elif entry.entry is not Entry.STEP_SKIPPED:
                 self.settle(entry.step, type=entry.type or "run", data=entry.data)
