@@ -56,32 +56,28 @@ class Intake:
 
         `lease`: the run (and its token) that sends them. Raises LeaseLost when it is no longer held; nothing is sent then."""
         ids = [self._ids.uuid7() for _ in events]
-        # Without a lease to hold and keys to claim everything is one statement, and needs no transaction around it.
-        plain = lease is None and all(event.key is None for event in events)
-        async with self._database.connection() if plain else self._database.transaction() as connection:
+        incoming = list(zip(ids, events, strict=True))
+        # Everything is one statement, and needs no transaction around it unless a lease must be held.
+        async with self._database.connection() if lease is None else self._database.transaction() as connection:
             if lease is not None:
                 await self._hold(connection, *lease)
-            repeats = await self._deduplicate(connection, events, ids)
-            fresh = [(event_id, event) for event_id, event in zip(ids, events, strict=True) if event_id not in repeats]
-            runs, held = await self._triggered(connection, fresh)
+            runs, held = await self._triggered(connection, incoming)
             run_ids = [self._ids.uuid7() for _ in runs]
-            if fresh:
-                await self._insert(connection, run_ids, runs, held, events=fresh)
+            accepted = await self._insert(connection, run_ids, runs, held, events=incoming)
+            repeats = await self._repeats(
+                connection, [event for event_id, event in incoming if event_id not in accepted]
+            )
         failpoint("after_accept")
         started: dict[UUID, list[UUID]] = {}
         for run_id, run in zip(run_ids, runs, strict=True):
             if run.event_id is not None:
                 started.setdefault(run.event_id, []).append(run_id)
-        answers: list[Accepted] = []
-        for event_id in ids:
-            repeated = repeats.get(event_id)
-            first = event_id if repeated is None else repeated.event_id
-            # The first of equals may be in this very batch; its runs were not there yet when the repeats were found.
-            runs_of = (
-                repeated.run_ids if repeated is not None and first not in started else tuple(started.get(first, ()))
-            )
-            answers.append(Accepted(event_id=first, run_ids=runs_of, duplicate=repeated is not None))
-        return answers
+        return [
+            Accepted(event_id=event_id, run_ids=tuple(started.get(event_id, ())), duplicate=False)
+            if event_id in accepted
+            else repeats[event.app_id, event.key]
+            for event_id, event in incoming
+        ]
 
     async def start_run(
         self,
@@ -160,34 +156,17 @@ class Intake:
         if await cursor.fetchone() is None:
             raise LeaseLost(f"run {run_id} is no longer leased under token {token}")
 
-    async def _deduplicate(
-        self, connection: Connection, events: Sequence[NewEvent], ids: Sequence[UUID]
-    ) -> dict[UUID, Accepted]:
-        """The events that are repeats, by the id they would have got. Within one batch the first of equals wins."""
-        first: dict[tuple[str, str], UUID] = {}
-        for event_id, event in zip(ids, events, strict=True):
-            if event.key is not None:
-                first.setdefault((event.app_id, event.key), event_id)
-        if not first:
+    async def _repeats(
+        self, connection: Connection, events: Sequence[NewEvent]
+    ) -> dict[tuple[str, str | None], Accepted]:
+        """What the first events of these keys started, whatever the state of those runs."""
+        if not events:
             return {}
-        keys = sorted(first)
-        parameters = {"app_ids": [app_id for app_id, _ in keys], "keys": [key for _, key in keys]}
-        rows = await connection.execute(
-            statement("intake/claim_event_keys"),
-            {**parameters, "event_ids": [first[key] for key in keys], "window": WINDOW},
-        )
-        fresh = {row[0] for row in await rows.fetchall()}
-        known: dict[tuple[str, str], Accepted] = {}
-        if any(event.key is not None and event_id not in fresh for event_id, event in zip(ids, events, strict=True)):
-            found = await connection.execute(statement("intake/find_repeated"), parameters)
-            known = {
-                (app_id, key): Accepted(event_id=event_id, run_ids=tuple(run_ids), duplicate=True)
-                for app_id, key, event_id, run_ids in await found.fetchall()
-            }
+        parameters = {"app_ids": [event.app_id for event in events], "keys": [event.key for event in events]}
+        rows = await (await connection.execute(statement("intake/find_repeated"), parameters)).fetchall()
         return {
-            event_id: known[event.app_id, event.key]
-            for event_id, event in zip(ids, events, strict=True)
-            if event.key is not None and event_id not in fresh
+            (app_id, key): Accepted(event_id=event_id, run_ids=tuple(run_ids), duplicate=True)
+            for app_id, key, event_id, run_ids in rows
         }
 
     async def _triggered(
@@ -281,10 +260,13 @@ class Intake:
         *,
         delay: timedelta = timedelta(),
         events: Sequence[tuple[UUID, NewEvent]] = (),
-    ) -> None:
-        await connection.execute(
+    ) -> set[UUID]:
+        """Answers the ids of the events that were accepted: all but the repeats."""
+        cursor = await connection.execute(
             statement("intake/accept"),
             {
+                "keys": [event.key for _, event in events],
+                "window": WINDOW,
                 "new_event_ids": [event_id for event_id, _ in events],
                 "new_event_apps": [event.app_id for _, event in events],
                 "external_ids": [event.deduplicate or str(event_id) for event_id, event in events],
@@ -310,6 +292,7 @@ class Intake:
                 "delays": [delay] * len(runs),
             },
         )
+        return {row[0] for row in await cursor.fetchall()}
 
 
 def _duration(text: str | None) -> timedelta | None:

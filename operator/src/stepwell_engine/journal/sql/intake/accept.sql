@@ -1,11 +1,23 @@
--- Events, the runs they start and the jobs that make those go, in one statement: all of it or nothing. Without events, runs that
--- something else starts. Held runs wait, paused, for their definition.
-with event as (
-    insert into stepwell.event (id, app_id, external_id, name, data)
-    select id, app_id, external_id, name, data
+-- Events, the runs they start and the jobs that make those go, in one statement: all of it or nothing. An event whose key was
+-- taken before, or by an earlier one of this batch, is left out with its runs; the ids of those that were accepted are returned.
+-- Without events, runs that something else starts. Held runs wait, paused, for their definition.
+with incoming as (
+    select *
     from unnest(%(new_event_ids)s::uuid[], %(new_event_apps)s::text[], %(external_ids)s::text[], %(new_event_names)s::text[],
-                %(data)s::bytea[])
-         t (id, app_id, external_id, name, data)
+                %(data)s::bytea[], %(keys)s::text[])
+         with ordinality t (id, app_id, external_id, name, data, key, place)
+), claimed as (
+    insert into stepwell.event_key (app_id, key, event_id, expires_at)
+    select app_id, key, id, now() + %(window)s
+    from (select distinct on (app_id, key) app_id, key, id from incoming where key is not null order by app_id, key, place) first
+    on conflict (app_id, key) do update set event_id = excluded.event_id, expires_at = excluded.expires_at
+    where event_key.expires_at <= now()
+    returning event_id
+), event as (
+    insert into stepwell.event (id, app_id, external_id, name, data)
+    select id, app_id, external_id, name, data from incoming
+    where key is null or id in (select event_id from claimed)
+    returning id
 ), run as (
     insert into stepwell.run (id, app_id, definition_id, kind, name, revision, activity, reason, trigger, event_id, event_ref, event_name,
                               input, labels, priority, rerun_of, deadline, start_by)
@@ -16,11 +28,16 @@ with event as (
                 %(revisions)s::integer[], %(held)s::boolean[], %(triggers)s::text[], %(event_ids)s::uuid[], %(event_refs)s::text[],
                 %(event_names)s::text[], %(inputs)s::bytea[], %(labels)s::jsonb[], %(priorities)s::integer[], %(reruns)s::uuid[],
                 %(run_timeouts)s::interval[], %(delays)s::interval[], %(start_timeouts)s::interval[])
-         t (id, app_id, definition_id, kind, name, revision, held, trigger, event_id, event_ref, event_name, input, labels, priority, rerun_of, run_timeout,
-            delay, start_timeout)
+         t (id, app_id, definition_id, kind, name, revision, held, trigger, event_id, event_ref, event_name, input, labels, priority,
+            rerun_of, run_timeout, delay, start_timeout)
+    where event_id is null or event_id in (select id from event)
+    returning id
+), job as (
+    insert into stepwell.job (run_id, app_id, priority, due)
+    select t.id, app_id, priority, now() + delay
+    from unnest(%(ids)s::uuid[], %(app_ids)s::text[], %(priorities)s::integer[], %(held)s::boolean[], %(delays)s::interval[])
+         t (id, app_id, priority, held, delay)
+    join run on run.id = t.id
+    where not held
 )
-insert into stepwell.job (run_id, app_id, priority, due)
-select id, app_id, priority, now() + delay
-from unnest(%(ids)s::uuid[], %(app_ids)s::text[], %(priorities)s::integer[], %(held)s::boolean[], %(delays)s::interval[])
-     t (id, app_id, priority, held, delay)
-where not held
+select id from event
