@@ -38,7 +38,7 @@ def declare(app: App, executions: list[tuple[str, str, int]]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("checkpointing", [True, False], ids=["checkpointing", "one-call-per-round"])
-async def test_no_step_starts_after_its_acknowledgement_while_engines_die(
+async def test_nothing_is_lost_and_nothing_acknowledged_runs_again_while_engines_die(
     database_url: str, checkpointing: bool
 ) -> None:
     executions: list[tuple[str, str, int]] = []

@@ -88,6 +88,11 @@ def declare_shop(app: App) -> None:
     async def times_out(step: Step) -> str:
         return str(await step.wait_for_event("wait", "never.sent", timeout="50ms"))
 
+    @app.function(max_attempts=1)
+    async def slow_start(step: Step) -> int:
+        await asyncio.sleep(5.2)
+        return await step.run("one", _one, 1)
+
     @app.function()
     async def many(step: Step, count: int) -> int:
         return sum([await step.run("one", _one, number) for number in range(count)])
@@ -193,6 +198,15 @@ async def test_branches_run_side_by_side(stand: Stand) -> None:
 
 async def test_a_wait_times_out(stand: Stand) -> None:
     assert await ended(stand.client, "times_out") == "None"
+
+
+async def test_a_handler_that_is_slow_to_its_step_asks_for_more_time_or_says_so(stand: Stand) -> None:
+    if stand.app._checkpointing:
+        assert await ended(stand.client, "slow_start") == 1
+        return
+    status, error = await ended(stand.client, "slow_start")
+    assert (status, error["name"]) == ("failed", "StartedTooLate")
+    assert "slow things belong into steps" in error["message"]
 
 
 async def test_a_long_run_runs_each_step_once(stand: Stand) -> None:

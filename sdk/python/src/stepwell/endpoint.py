@@ -87,7 +87,7 @@ class Endpoint:
             functions: handlers of functions, by id.
             steps: handlers of workflows' steps, by name.
             keys: the signing keys that are accepted at the moment; the first one signs.
-            describe: what the app serves, as JSON.
+            describe: what the app serves, as a JSON object; the answer adds this machine's time.
             around: what calls are run with.
         """
         self._functions = functions
@@ -135,7 +135,8 @@ class Endpoint:
 
     def _described(self, keys: tuple[str, ...], *, timed: bool) -> Reply:
         try:
-            return self._signed(200, self._describe(), keys, timed=timed)
+            said = self._describe()
+            return self._signed(200, b'%b,"time":%d}' % (said[:-1], self._now() * 1000), keys, timed=timed)
         except Mistake as mistake:
             log.error("this app cannot say what it serves: %s", mistake)
             return self._signed(500, _problem(str(mistake)), keys, timed=timed)

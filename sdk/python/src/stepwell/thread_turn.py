@@ -49,11 +49,18 @@ class ThreadTurn(Turn):
             CheckpointLost: there must be no answer.
         """
         output, failure = await self._loop.run_in_executor(
-            self.around.executor(), contextvars.copy_context().run, _outcome, handler
+            self.around.executor(), contextvars.copy_context().run, self._outcome, handler
         )
         ops = self.conclude(output, failure, encode=encode)
         self.end()
         return ops
+
+    def _outcome(self, handler: Callable[[], Any]) -> tuple[Any, BaseException | None]:
+        self.handler_began = self.now()
+        try:
+            return handler(), None
+        except BaseException as error:  # noqa: BLE001 - handed over to the event loop, which decides
+            return None, error
 
     def time_out(self) -> None:
         """End the call because its time is up. The thread cannot be stopped; it goes no further than its next step."""
@@ -113,13 +120,6 @@ class ThreadTurn(Turn):
         assert self.checkpointer is not None
         report = self.checkpointer.report(url, item, until=until)
         return asyncio.run_coroutine_threadsafe(report, self._loop).result()
-
-
-def _outcome(handler: Callable[[], Any]) -> tuple[Any, BaseException | None]:
-    try:
-        return handler(), None
-    except BaseException as error:  # noqa: BLE001 - handed over to the event loop, which decides
-        return None, error
 
 
 async def _awaited(work: Awaitable[R]) -> R:

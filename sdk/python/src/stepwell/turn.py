@@ -25,6 +25,7 @@ from stepwell_protocol.wire import (
     CheckpointReply,
     Continue,
     Done,
+    ErrorData,
     Go,
     Invoke,
     Operation,
@@ -32,6 +33,7 @@ from stepwell_protocol.wire import (
     SendEvent,
     SentEvent,
     StepDone,
+    StepFailed,
 )
 
 
@@ -87,6 +89,7 @@ class Turn(ABC):
         self.running: dict[str, CurrentStep] = {}
         self._committed: set[str] = set()
         self._began = around.now()
+        self.handler_began = self._began
         self._start_by = invoke.call.start_by if invoke.call else 0
         self._end_by = invoke.call.end_by if invoke.call else 0
 
@@ -134,10 +137,11 @@ class Turn(ABC):
             return
         while self.now() * 1000 > self._start_by:
             if self.checkpointer is not None and not self.concurrent():
+                self.replay.ops.append(Continue())
                 await self._report()
                 continue
             if not self.replay.ops:
-                self.replay.ops.append(Continue())
+                self.replay.ops.append(self._started_late(id))
             await self.wait(id, late=True)
 
     async def run_code(
@@ -214,6 +218,22 @@ class Turn(ABC):
             except Mistake as mistake:
                 failure = mistake
         return [*ops, RunError(as_data(failure))]
+
+    def _started_late(self, id: str) -> Operation:
+        """What to report of a step that has not started in time: that another call is needed, or, where it was the
+        handler itself that took the time, that no other call would go better."""
+        window = self._start_by / 1000 - self._began
+        if self.handler_began - self._began > window / 2:
+            return Continue()
+        took = self.now() - self.handler_began
+        return StepFailed(
+            id,
+            ErrorData(
+                "StartedTooLate",
+                f"the handler took {took:.1f} s before it came to step {id!r}; a step must start within {window:.1f} s of "
+                "the call: slow things belong into steps",
+            ),
+        )
 
     def _look_for_mistakes(self) -> None:
         if self.unawaited:

@@ -5,6 +5,7 @@ the dashboard. Both see the same journal. SIGTERM ends it after the requests und
 """
 
 import asyncio
+import random
 import socket
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -14,10 +15,12 @@ import uvicorn
 import uvloop
 
 from stepwell_dashboard.app import create_app as create_dashboard
+from stepwell_dashboard.server import Server
 from stepwell_engine.errors import StepwellError
 from stepwell_engine.gateway import PATHS
 from stepwell_engine.gateway import create_app as create_gateway
 from stepwell_engine.journal import Journal
+from stepwell_engine.services.notifier import Notifier
 from stepwell_engine.settings import Settings
 from stepwell_engine.telemetry import configure_logging
 
@@ -40,7 +43,9 @@ async def serve(descriptor: int) -> None:
     settings = Settings.from_environment()
     configure_logging(level=settings.log_level, format=settings.log_format)
     async with await Journal.open(settings.database_url, sealer=settings.sealer, size=settings.pool_size) as journal:
-        application = by_path(create_gateway(journal, settings), create_dashboard(settings, journal))
+        told = Notifier(journal.hints, listeners={}, rng=random.Random()).work_made  # noqa: S311 - jitter
+        dashboard = create_dashboard(settings, journal, work_made=told)
+        application = by_path(create_gateway(journal, settings, work_made=told), dashboard)
         config = uvicorn.Config(
             application,
             http="httptools",
@@ -48,9 +53,10 @@ async def serve(descriptor: int) -> None:
             access_log=False,
             log_config=None,
             server_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=2,
         )
-        await uvicorn.Server(config).serve(sockets=[socket.socket(fileno=descriptor)])
+        await Server(config, dashboard).serve(sockets=[socket.socket(fileno=descriptor)])
 
 
 if __name__ == "__main__":
