@@ -1,10 +1,4 @@
-"""The operator's own settings, beside the engine's.
-
-STEPWELL_WATCH_NAMESPACES   namespaces to work in, separated by commas; absent: all of them
-STEPWELL_RESYNC_SECONDS     pause between two full list-and-compare passes; default 60
-STEPWELL_GATEWAY_URL        address at which apps reach the gateway, shown in status.address.url; absent: not shown
-STEPWELL_NAMESPACE          where the Lease is kept; default: the operator's own namespace
-"""
+"""The operator's own settings, beside the engine's; what each variable means stands in stepwell_engine.settings."""
 
 import os
 from collections.abc import Mapping

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from stepwell_engine.errors import Unavailable
 
 from .objects import Key
+from .stopping import told_to_stop
 from .world import StatusConflict, WorldUnavailable
 
 _log = logging.getLogger("stepwell.operator")
@@ -75,7 +76,7 @@ class Queue:
             timer.cancel()
 
     async def _run(self) -> None:
-        while True:
+        while not told_to_stop():
             key = await self._waiting.get()
             self._queued.discard(key)
             self._active.add(key)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from stepwell_engine.errors import Unavailable
 
+from .stopping import told_to_stop
 from .sweep import Sweep
 from .world import WorldError
 
@@ -37,7 +38,7 @@ class Sweeper:
 
     async def run(self) -> None:
         """Sweep until cancelled."""
-        while True:
+        while not told_to_stop():
             pause = self._every if await self._once() else RETRY_SECONDS
             try:
                 async with asyncio.timeout(pause):

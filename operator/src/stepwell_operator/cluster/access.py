@@ -59,8 +59,12 @@ def in_cluster() -> Access:
 
 def by_kubeconfig() -> Access:
     """The current context of `KUBECONFIG` (or the usual file)."""
-    from kubernetes import client, config
-
+    try:
+        from kubernetes import client, config
+    except ImportError:
+        raise NoCluster(
+            "no cluster: not in a pod, and to read a kubeconfig install `stepwell-operator[kubeconfig]`"
+        ) from None
     try:
         config.load_kube_config()  # type: ignore[no-untyped-call]
         _, active = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]

@@ -22,7 +22,7 @@ _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _DECIMAL = re.compile(r"[-+]?[0-9]+")
 _PREFIXED = re.compile(r"[-+]?0(?:[xX][0-9a-fA-F]+|[bB][01]+|[oO]?[0-7]+)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_LARGEST = 2**64 - 1
+_NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 
 class BadYaml(Exception):
@@ -69,13 +69,15 @@ def scalar(text: str) -> Any:
     plain = text.replace("_", "") if text[0] in "-+.0123456789" else text
     if (whole := _integer(plain)) is not None:
         return whole
+    if _NOT_FINITE.fullmatch(plain):
+        return math.inf
     if _FLOAT.fullmatch(plain):
         value = float(plain)
         return int(value) if value.is_integer() and abs(value) < 2**63 else value
     return text
 
 
-def _integer(plain: str) -> int | None:
+def _integer(plain: str) -> int | float | None:
     if _PREFIXED.fullmatch(plain):
         digits = plain.lstrip("+-").lower()
         base = {"0x": 16, "0b": 2, "0o": 8}.get(digits[:2], 8)
@@ -85,7 +87,8 @@ def _integer(plain: str) -> int | None:
     else:
         return None
     value = -value if plain.startswith("-") else value
-    return value if -(2**63) <= value <= _LARGEST else None
+    # Beyond 64 bits with sign kubectl goes on with the nearest floating-point number.
+    return value if -(2**63) <= value < 2**63 else float(value)
 
 
 class _Loader(yaml.SafeLoader):
@@ -131,13 +134,12 @@ def _key(value: Any, node: yaml.Node) -> str:
     match value:
         case bool():
             return "true" if value else "false"
-        case None:
-            return "null"
         case int() | float() | str():
             return str(value)
         case _:
+            what = "null" if value is None else "a list or mapping"
             raise yaml.constructor.ConstructorError(
-                None, None, "a list or mapping can't be a key: write a text", node.start_mark
+                None, None, f"{what} can't be a key: write a text in quotes", node.start_mark
             )
 
 
