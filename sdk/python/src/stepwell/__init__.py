@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from stepwell.app import App
     from stepwell.client import Client, NewEvent, RunState, StartedRun
+    from stepwell.context import ReceivedEvent
+    from stepwell.current import CurrentStep, current_step
     from stepwell.errors import (
         ConfigurationError,
         EngineUnreachable,
@@ -33,9 +35,9 @@ if TYPE_CHECKING:
     )
     from stepwell.handlers import Function
     from stepwell.later import Later
-    from stepwell.step import ReceivedEvent, Step, SyncStep
-    from stepwell.steps import CurrentStep, current_step
+    from stepwell.step import Step
     from stepwell.sync_client import SyncClient
+    from stepwell.sync_step import SyncStep
     from stepwell.triggers import Backoff, Cron, Event, Limit
 
 __all__ = [
@@ -73,7 +75,7 @@ _HOMES: Final = {
     "Client": "stepwell.client",
     "ConfigurationError": "stepwell.errors",
     "Cron": "stepwell.triggers",
-    "CurrentStep": "stepwell.steps",
+    "CurrentStep": "stepwell.current",
     "EngineUnreachable": "stepwell.errors",
     "Event": "stepwell.triggers",
     "Function": "stepwell.handlers",
@@ -82,7 +84,7 @@ _HOMES: Final = {
     "Mistake": "stepwell.errors",
     "NewEvent": "stepwell.client",
     "NonRetryable": "stepwell.errors",
-    "ReceivedEvent": "stepwell.step",
+    "ReceivedEvent": "stepwell.context",
     "RequestFailed": "stepwell.errors",
     "RequestRefused": "stepwell.errors",
     "RetryAfter": "stepwell.errors",
@@ -92,8 +94,8 @@ _HOMES: Final = {
     "StepFailed": "stepwell.errors",
     "StepwellError": "stepwell.errors",
     "SyncClient": "stepwell.sync_client",
-    "SyncStep": "stepwell.step",
-    "current_step": "stepwell.steps",
+    "SyncStep": "stepwell.sync_step",
+    "current_step": "stepwell.current",
 }
 
 

@@ -14,8 +14,8 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from stepwell.current import log
 from stepwell.errors import Interrupt
-from stepwell.steps import log
 from stepwell.turn import Surroundings, Turn
 from stepwell.waiting import is_known_to_wait
 from stepwell_protocol.wire import CheckpointItem, CheckpointReply, Invoke, Operation

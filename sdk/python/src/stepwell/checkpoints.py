@@ -14,7 +14,7 @@ from typing import Final
 
 import pydantic_core
 
-from stepwell.steps import log
+from stepwell.current import log
 from stepwell.turn import CheckpointLost
 from stepwell_protocol import headers
 from stepwell_protocol.client import HttpClient

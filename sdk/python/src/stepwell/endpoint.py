@@ -18,11 +18,12 @@ from typing import Any, Final
 import pydantic_core
 
 from stepwell.async_turn import AsyncTurn
+from stepwell.current import CurrentStep, log, running
 from stepwell.errors import Mistake
 from stepwell.failures import as_data
 from stepwell.handlers import Handler
-from stepwell.step import Step, SyncStep
-from stepwell.steps import CurrentStep, log, running
+from stepwell.step import Step
+from stepwell.sync_step import SyncStep
 from stepwell.thread_turn import ThreadTurn
 from stepwell.turn import CheckpointLost, Surroundings
 from stepwell.watch import HungUp, watching

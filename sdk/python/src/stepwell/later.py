@@ -12,11 +12,11 @@ from collections.abc import Awaitable, Callable, Generator, Mapping
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from stepwell.current import idempotency_key, log
 from stepwell.errors import Mistake, StepFailed
 from stepwell.failures import as_data
 from stepwell.replay import State
 from stepwell.shapes import PLAIN, NotJson, Shape, returned_by
-from stepwell.steps import idempotency_key, log
 from stepwell.turn import Turn
 from stepwell_protocol import limits, wire
 

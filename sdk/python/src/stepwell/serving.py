@@ -9,8 +9,8 @@ from socket import socket
 from typing import TYPE_CHECKING, Final
 
 from stepwell.asgi import Asgi
+from stepwell.current import log
 from stepwell.errors import ConfigurationError, EngineUnreachable, StepwellError
-from stepwell.steps import log
 
 if TYPE_CHECKING:
     from stepwell.app import App

@@ -16,10 +16,10 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from stepwell.current import CurrentStep, running
 from stepwell.errors import Interrupt, Mistake
 from stepwell.failures import as_data
 from stepwell.replay import Reached, Replay, unreached_mistake
-from stepwell.steps import CurrentStep, running
 from stepwell_protocol.wire import (
     CheckpointItem,
     CheckpointReply,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from stepwell.steps import log
+from stepwell.current import log
 from stepwell.turn import Turn
 
 if TYPE_CHECKING:
