@@ -174,7 +174,7 @@ async def test_failures_come_back_as_failures_and_attempts_as_used(world: World)
     await world.complete(answer)
     (again,) = await world.claim()
     run = LeasedRun(again, asked_at=0.0, lease_length=timedelta(seconds=30))
-    assert run.attempts == {"mail": 1}
+    assert run.attempts == {"mail": 1, "pay": 1}
     assert run.fragments == [b'"pay":{"type":"run","error":{"n":2}}']
 
 

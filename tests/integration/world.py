@@ -20,6 +20,7 @@ from stepwell_engine.journal.definitions import Declaration, Declared, ScheduleS
 from stepwell_engine.journal.queue import Exchange, Lease, NewEntry, NewWait
 from stepwell_engine.model import Accepted, App, AppSettings, Definition, Entry, Kind, NewEvent
 from stepwell_engine.sealing import Sealer
+from stepwell_engine.services.notifier import WORK
 
 DATA_KEY = bytes(range(32))
 KEY = "a signing key"
@@ -35,7 +36,8 @@ async def opened(database_url: str, *, size: int = 4) -> Journal:
 
 
 class World:
-    """`journal` is what is under test, `connection` what looks at the tables."""
+    """`journal` is what is under test, `connection` what looks at the tables. What makes work sends the hint that a gateway
+    would send, so that an engine in the test goes to it at once."""
 
     def __init__(self, journal: Journal, connection: psycopg.AsyncConnection[Row]) -> None:
         self.journal = journal
@@ -78,6 +80,7 @@ class World:
         self, app: App, name: str = "work", *, kind: Kind = Kind.FUNCTION, input: object = None, **more: Any
     ) -> UUID:
         run_id, _ = await self.journal.intake.start_run(app.id, kind=kind, name=name, input=encoded(input), **more)
+        await self.journal.hints.send([WORK])
         return run_id
 
     async def backlog(self, app: App, count: int, *, name: str = "work") -> list[UUID]:
@@ -87,9 +90,11 @@ class World:
 
     async def send(self, app: App, *events: tuple[str, object], id: str | None = None) -> list[Accepted]:
         """Events (name, data) in one transaction."""
-        return await self.journal.intake.accept_events(
+        accepted = await self.journal.intake.accept_events(
             [NewEvent(app_id=app.id, name=name, data=encoded(data), deduplicate=id) for name, data in events]
         )
+        await self.journal.hints.send([WORK])
+        return accepted
 
     async def claim(
         self, *, limit: int = 10, owner: UUID = OWNER, rooms: Mapping[str, int] | None = None
