@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 
 from stepwell_engine.errors import Unavailable
 
@@ -18,15 +17,14 @@ DEAF_PASSES = 3
 
 
 class Sweeper:
-    """`deaf`: pass after pass found changes that the watch had not told. `on_deaf` is called once when that is so."""
+    """`deaf`: pass after pass found changes that the watch had not told."""
 
-    def __init__(self, sweep: Sweep, *, every: float, on_deaf: Callable[[], None] | None = None) -> None:
+    def __init__(self, sweep: Sweep, *, every: float) -> None:
         self._sweep = sweep
         self._every = every
         self._soon = asyncio.Event()
         self._passes_with_missed = 0
         self._first = True
-        self._on_deaf = on_deaf
 
     def soon(self) -> None:
         """Something was deleted."""
@@ -56,6 +54,4 @@ class Sweeper:
             return False
         self._passes_with_missed = self._passes_with_missed + 1 if swept.missed and not self._first else 0
         self._first = False
-        if self._passes_with_missed == DEAF_PASSES and self._on_deaf is not None:
-            self._on_deaf()
         return True
