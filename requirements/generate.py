@@ -5,6 +5,7 @@
 | crds/*.yaml | the operator's pydantic models |
 | charts/stepwell/templates/crd-*.yaml | crds/*.yaml |
 | docs/state-machine.md | the engine's table of states |
+| sdk/python/src/stepwell/sync_client.py | the async client |
 | dashboard/openapi.json and the page's API types | the dashboard's routes |
 
 With --check nothing is written; each file that differs is named, and the exit status is 1.
@@ -67,6 +68,11 @@ def wanted(scratch: Path) -> Iterator[tuple[Path, str | None]]:
     }
     yield from folder(TEMPLATES, templates, "crd-*.yaml")
     yield DIAGRAM, diagram()
+    sdk = ROOT / "sdk" / "python"
+    yield (
+        sdk / "src" / "stepwell" / "sync_client.py",
+        output([sys.executable, str(sdk / "tools" / "sync_client.py"), "--print"]),
+    )
     yield from page_types(scratch)
 
 

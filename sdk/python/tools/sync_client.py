@@ -6,6 +6,7 @@ a background event loop.
 
     python sdk/python/tools/sync_client.py            # write it
     python sdk/python/tools/sync_client.py --check    # fail if it differs
+    python sdk/python/tools/sync_client.py --print    # for `make generate`
 """
 
 import ast
@@ -94,6 +95,9 @@ def main(arguments: list[str]) -> int:
         text=True,
         check=True,
     ).stdout
+    if "--print" in arguments:
+        sys.stdout.write(text)
+        return 0
     if "--check" not in arguments:
         TARGET.write_text(text)
         return 0
