@@ -196,6 +196,18 @@ async def test_a_workflow_over_its_time_undoes_its_steps_first(world: World, app
     assert await world.journal.control.expire() == 0
 
 
+async def test_a_run_that_nobody_began_in_time_fails_and_one_that_was_begun_does_not(world: World, app: App) -> None:
+    await world.function(app, "prompt", timeouts={"start": "1h"})
+    begun = await world.claimed(app, "prompt")
+    waiting = await world.start(app, "prompt")
+    assert await world.journal.control.expire() == 0
+    await world.sql("update stepwell.run set start_by = now() - interval '1 s'")
+    await world.journal.control.expire()
+    assert [await world.state(run_id) for run_id in (begun.run_id, waiting)] == ["executing", "failed"]
+    assert b"timeouts.start" in (await world.run(waiting))["error"]
+    assert await world.claim() == []
+
+
 async def test_a_run_without_a_timeout_never_expires(world: World, app: App) -> None:
     await world.claimed(app)
     assert await world.value("select count(*) from stepwell.run where deadline is not null") == 0

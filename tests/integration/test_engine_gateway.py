@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -153,6 +153,22 @@ async def test_an_events_data_has_its_limit_to_the_byte(
         assert refused["field"] == "data"
         assert "524,289 bytes; the limit is 512 KiB" in refused["detail"]
     assert await accepted(world) == (status == 200)
+
+
+async def test_a_request_past_every_limit_is_refused_before_it_is_held_in_memory(
+    world: World, app: App, database_url: str
+) -> None:
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(80):
+            sent += 1
+            yield b" " * (1 << 20)
+
+    async with serving_gateway(database_url) as stand:
+        answer = await stand.client.post("/e", content=endless())
+    assert "the limit is 64 MiB" in problem(answer, 413, "TooLarge")["detail"]
 
 
 BAD_EVENTS = [

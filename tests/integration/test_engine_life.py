@@ -194,6 +194,42 @@ async def test_a_run_that_breaks_its_engine_is_quarantined_and_its_neighbours_go
     assert "its lease is left to expire" in caplog.text
 
 
+async def test_connections_that_break_again_and_again_lose_and_repeat_nothing_that_was_acknowledged(
+    world: World, database_url: str
+) -> None:
+    acknowledged: dict[tuple[str, str], Any] = {}
+    changed: list[str] = []
+    numbers = itertools.count()
+
+    def handler(call: Json) -> Json:
+        for name, result in call["steps"].items():
+            if acknowledged.setdefault((call["runId"], name), result) != result:
+                changed.append(name)
+        for name in ("a", "b", "c"):
+            if name not in call["steps"]:
+                return step(name, next(numbers))
+        return done([result["data"] for result in call["steps"].values()])
+
+    async with serving(version_1(KEY, work=handler)) as http, running(database_url, lease=timedelta(seconds=2)):
+        app = await world.app(url=http.url)
+        await world.function(app, triggers=on("many"))
+        await world.backlog(app, 40)
+        for finished in (5, 20, 60):
+            await world.until(f"select count(*) >= {finished} from stepwell.journal where step is not null", within=30)
+            broken = await world.value(
+                "select count(pg_terminate_backend(pid)) from pg_stat_activity "
+                "where datname = current_database() and application_name = 'stepwell'"
+            )
+            assert broken > 0
+        await world.until("select count(*) = 40 from stepwell.run where status = 'completed'", within=60)
+    assert changed == []
+    runs = await world.rows(
+        "select convert_from(run.output, 'utf8') as output, array_agg(convert_from(data, 'utf8') order by ordinal) as journaled "
+        "from stepwell.run join stepwell.journal on run_id = id where step is not null group by run.id"
+    )
+    assert [run["output"].strip("[]").split(", ") for run in runs] == [run["journaled"] for run in runs]
+
+
 async def test_a_worker_stays_on_one_run_and_makes_room_when_others_wait(world: World, database_url: str) -> None:
     numbers = itertools.count(1)
     gate = asyncio.Event()

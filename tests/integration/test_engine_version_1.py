@@ -231,6 +231,28 @@ async def test_input_that_does_not_fit_the_schema_fails_the_run_before_any_call(
     assert "orderId" in json.loads(run["error"])["message"]
 
 
+LIMIT = 4 * 1024 * 1024
+
+
+@pytest.mark.parametrize(("size", "status"), [(LIMIT, "completed"), (LIMIT + 1, "failed")])
+async def test_a_steps_result_has_its_limit_to_the_byte(
+    world: World, database_url: str, size: int, status: str
+) -> None:
+    data = b'"%b"' % (b"x" * (size - 2))
+
+    def handler(call: Json) -> Json | bytes:
+        return done() if call["steps"] else b'{"op":"step","id":"a","data":' + data + b"}"
+
+    async with serving(version_1(KEY, work=handler)) as http, running(database_url):
+        app = await declared(world, http, "work")
+        run = await world.ended(await world.start(app))
+    assert run["status"] == status
+    if status == "failed":
+        error = json.loads(run["error"])
+        assert "the step's result is 4,194,305 bytes; the limit is 4 MiB" in error["message"]
+        assert error["retryable"] is False
+
+
 async def test_an_event_sent_over_http_starts_a_run_that_completes(world: World, database_url: str) -> None:
     async with serving(version_1(KEY, work=stepping("a"))) as http, serving_gateway(database_url) as stand:
         app = await declared(world, http, "work", triggers=[{"event": {"name": "go"}}])
