@@ -41,6 +41,14 @@ def unfinished(database_url: str) -> int:
     return int(row[0])
 
 
+def driven(database_url: str) -> int:
+    """How many runs an engine holds right now."""
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute("select count(*) from stepwell.job where lease_until > now()").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def dump(database_url: str, path: Path) -> None:
     with psycopg.connect(database_url, row_factory=dict_row) as connection:
         connection.execute("set transaction isolation level repeatable read")

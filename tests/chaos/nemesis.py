@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from chaos.dump import driven
 from chaos.world import World
 from harness.process import alive, wait_until
 
@@ -29,7 +30,7 @@ class Nemesis:
         self._log = log
         self._random = random.Random(seed)
         self.faults: dict[str, Callable[[], None]] = {
-            "kill engine": lambda: self._kill("engine"),
+            "kill engine": self._kill_engine,
             "kill web": lambda: self._kill("web"),
             "kill postgres": lambda: self._kill("postgres"),
             "kill manifests": lambda: self._kill("manifests"),
@@ -70,6 +71,12 @@ class Nemesis:
         victim = self._world.dev.wait_for_child(role)
         victim.send_signal(sign)
         wait_until(lambda: not alive(victim), f"{role} is dead")
+
+    def _kill_engine(self) -> None:
+        """While it drives a run, so that a lease is lost."""
+        url = self._world.dev.database_url()
+        wait_until(lambda: driven(url) > 0, "the engine drives a run", interval=0.002)
+        self._kill("engine")
 
     def _kill_supervisor(self) -> None:
         process = self._world.process
