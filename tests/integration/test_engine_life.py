@@ -16,6 +16,7 @@ from integration.apps import Json, done, serving, step, stepping, version_1, ver
 from integration.stand import hurry, idle, running, settings
 from integration.world import KEY, World, on
 from stepwell_engine.engine import Engine
+from stepwell_engine.errors import Unavailable
 from stepwell_engine.journal.migrate import migrate
 from stepwell_engine.settings import Settings
 
@@ -83,6 +84,30 @@ async def test_a_drain_is_bounded_and_gives_back_what_it_could_not_finish(world:
         assert (job["owner"], job["losses"]) == (None, 0)
         async with running(database_url):
             assert (await world.ended(run_id))["status"] == "completed"
+
+
+async def test_an_engine_stops_also_while_postgres_is_away(
+    world: World, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    hanging = asyncio.Event()
+
+    async def handler(call: Json) -> Json:
+        hanging.set()
+        await asyncio.sleep(60)
+        return done()
+
+    async with serving(version_1(KEY, work=handler)) as http:
+        app = await world.app(url=http.url)
+        await world.function(app)
+        async with running(database_url, drain=timedelta(milliseconds=50)) as engine:
+            await world.start(app)
+            await hanging.wait()
+
+            async def away(*_: object) -> None:
+                raise Unavailable("Postgres is away")
+
+            engine.journal.queue.release = away  # type: ignore[method-assign]
+    assert "1 leases could not be given back and will expire: Postgres is away" in caplog.text
 
 
 async def test_a_run_goes_on_under_another_engine_with_its_results(world: World, database_url: str) -> None:

@@ -22,7 +22,7 @@ from ..driving.function import FunctionRun
 from ..driving.leased import LeasedRun
 from ..driving.tools import Tools
 from ..driving.workflow import WorkflowRun
-from ..errors import NotFound
+from ..errors import NotFound, Unavailable
 from ..failpoints import failpoint
 from ..journal import Queue
 from ..journal.queue import Lease
@@ -120,7 +120,10 @@ class Worker(Service):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._queue.release(left)
+        try:
+            await self._queue.release(left)
+        except Unavailable as error:
+            _log.warning("%d leases could not be given back and will expire: %s", len(left), error)
 
     def _begin(self, lease: Lease, *, asked_at: float) -> None:
         run = LeasedRun(lease, asked_at=asked_at, lease_length=self._lease)
