@@ -106,7 +106,7 @@ async def test_an_engine_stops_also_while_postgres_is_away(
             async def away(*_: object) -> None:
                 raise Unavailable("Postgres is away")
 
-            engine.journal.queue.release = away  # type: ignore[method-assign]
+            engine.journal.queue.release = away  # type: ignore[method-assign, assignment]
     assert "1 leases could not be given back and will expire: Postgres is away" in caplog.text
 
 
