@@ -31,7 +31,6 @@ from harness.certificates import Authority, Pair, signing_pair
 from kube.assets.chain import Found, ensure, version_of
 
 READY_SECONDS = 60.0
-STOP_SECONDS = 15.0
 SERVICE_RANGE = "10.0.0.0/24"
 PR_SET_PDEATHSIG = 1
 Json = dict[str, Any]
@@ -95,13 +94,9 @@ class Cluster:
     def stop(self) -> None:
         """End every part, last started first, and remove what they wrote."""
         for _, process in reversed(self.processes):
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                try:
-                    process.wait(STOP_SECONDS)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+            # Nothing here is worth a graceful end, which takes the API server many seconds.
+            process.kill()
+            process.wait()
         self.processes.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -6,7 +6,6 @@ API server that was used.
 
 import itertools
 import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,9 +52,27 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
 @pytest.fixture
 def namespace(cluster: Cluster) -> str:
-    """A namespace of the test's own."""
+    """A namespace of the test's own, in which an operator may also keep a Lease."""
     name = f"test-{os.getpid()}-{next(_numbers)}"
-    cluster.kubectl("create", "namespace", name)
+    rbac = "rbac.authorization.k8s.io"
+    cluster.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}},
+        {
+            "apiVersion": f"{rbac}/v1",
+            "kind": "Role",
+            "metadata": {"name": "lease", "namespace": name},
+            "rules": [
+                {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}
+            ],
+        },
+        {
+            "apiVersion": f"{rbac}/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": "lease", "namespace": name},
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "lease"},
+            "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": SYSTEM_NAMESPACE}],
+        },
+    )
     return name
 
 
@@ -68,9 +85,10 @@ def operator_access(cluster: Cluster) -> Path:
 @pytest.fixture
 def operator(database_url: str, operator_access: Path, namespace: str) -> Iterator[OperatorProcess]:
     """A running operator that works in the test's namespace."""
-    with OperatorProcess(database_url, kubeconfig=operator_access, namespace=namespace) as process:
+    with OperatorProcess(
+        database_url, kubeconfig=operator_access, namespace=namespace, lease_namespace=namespace
+    ) as process:
         process.wait_for_line("leads")
         yield process
         if process.running:
-            process.send(signal.SIGTERM)
-            process.wait()
+            process.end()

@@ -1,5 +1,6 @@
 """A real operator process, under the service account and the rules of operator/deploy/rbac.yaml."""
 
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,8 @@ ACCOUNT = "stepwell-operator"
 
 
 class OperatorProcess(Process):
-    """Works in one namespace. Its Lease is the one that all operators of the cluster stand for."""
+    """Works in one namespace, or in all of them when it is empty. Its Lease is in `lease_namespace`, by default the one
+    that deployed operators stand for: after a kill the next one has to wait until it runs out."""
 
     def __init__(
         self,
@@ -22,7 +24,7 @@ class OperatorProcess(Process):
         *,
         kubeconfig: Path,
         namespace: str,
-        resync: float = 60.0,
+        lease_namespace: str = SYSTEM_NAMESPACE,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(
@@ -35,10 +37,14 @@ class OperatorProcess(Process):
                     "STEPWELL_HOST": "127.0.0.1",
                     "STEPWELL_PORT": "0",
                     "STEPWELL_LOG_FORMAT": "text",
-                    "STEPWELL_NAMESPACE": SYSTEM_NAMESPACE,
+                    "STEPWELL_NAMESPACE": lease_namespace,
                     "STEPWELL_WATCH_NAMESPACES": namespace,
-                    "STEPWELL_RESYNC_SECONDS": str(resync),
                     **(environment or {}),
                 }
             ),
         )
+
+    def end(self) -> None:
+        """A clean stop, which gives the Lease back."""
+        self.send(signal.SIGTERM)
+        assert self.wait() == 0, self.output

@@ -201,6 +201,14 @@ def test_a_secret_that_a_person_names_is_used(
             id="a step kind still to come",
         ),
         pytest.param(
+            [event(data={"note": "a\0b"})],
+            KINDS[4],
+            "placed",
+            "InvalidData",
+            ["spec.data"],
+            id="data that can't be stored",
+        ),
+        pytest.param(
             [function(singleton={"mode": "Skip"})],
             KINDS[1],
             "place-order",
@@ -277,14 +285,17 @@ def test_a_deleted_object_is_retired(
 def test_a_deletion_that_no_watch_told_is_found_by_comparing_lists(
     cluster: Cluster, namespace: str, operator_access: Path, database_url: str
 ) -> None:
-    with OperatorProcess(database_url, kubeconfig=operator_access, namespace=namespace) as first:
+    with OperatorProcess(
+        database_url, kubeconfig=operator_access, namespace=namespace, lease_namespace=namespace
+    ) as first:
         cluster.apply(app(), function(), schedule(), namespace=namespace)
         wait_ready(cluster, namespace, KINDS[1], KINDS[3])
         first.send(signal.SIGKILL)
         first.wait()
     cluster.kubectl("delete", f"{KINDS[1]},{KINDS[3]}", "--all", "-n", namespace)
-    with OperatorProcess(database_url, kubeconfig=operator_access, namespace=namespace):
+    with OperatorProcess(database_url, kubeconfig=operator_access, namespace=namespace) as second:
         wait_until(lambda: _standing(database_url) == [], "what was deleted meanwhile is retired")
+        second.end()
 
 
 def test_an_event_starts_its_runs_and_names_them(
@@ -300,7 +311,11 @@ def test_an_event_starts_its_runs_once_when_the_operator_is_killed_in_between(
     cluster: Cluster, namespace: str, operator_access: Path, database_url: str, failpoint: str
 ) -> None:
     with OperatorProcess(
-        database_url, kubeconfig=operator_access, namespace=namespace, environment={"STEPWELL_FAILPOINT": failpoint}
+        database_url,
+        kubeconfig=operator_access,
+        namespace=namespace,
+        lease_namespace=namespace,
+        environment={"STEPWELL_FAILPOINT": failpoint},
     ) as doomed:
         cluster.apply(app(), function(triggers=[{"event": {"name": "order.placed"}}]), namespace=namespace)
         wait_ready(cluster, namespace, KINDS[1])
@@ -308,8 +323,9 @@ def test_an_event_starts_its_runs_once_when_the_operator_is_killed_in_between(
         assert doomed.wait() == -signal.SIGKILL
     assert "status" not in cluster.get(KINDS[4], "placed", namespace=namespace)
     stored = rows(database_url, "select id from stepwell.run")
-    with OperatorProcess(database_url, kubeconfig=operator_access, namespace=namespace):
+    with OperatorProcess(database_url, kubeconfig=operator_access, namespace=namespace) as second:
         sent = wait_for_condition(cluster, namespace, KINDS[4], "placed", "Accepted", "True")
+        second.end()
     assert sent["status"]["runs"] == [str(run_id) for (run_id,) in stored]
     assert rows(database_url, "select count(*) from stepwell.run") == [(1,)]
     assert sent["status"]["duplicate"] is False
@@ -339,12 +355,13 @@ def test_an_accepted_event_is_deleted_when_its_time_is_over(
 def test_two_operators_take_turns(
     cluster: Cluster, namespace: str, operator: OperatorProcess, operator_access: Path, database_url: str
 ) -> None:
-    with OperatorProcess(database_url, kubeconfig=operator_access, namespace=namespace) as second:
+    with OperatorProcess(
+        database_url, kubeconfig=operator_access, namespace=namespace, lease_namespace=namespace
+    ) as second:
         cluster.apply(app(), function(), namespace=namespace)
         wait_ready(cluster, namespace, KINDS[1])
         assert "leads" not in second.output
-        operator.send(signal.SIGTERM)
-        assert operator.wait() == 0
+        operator.end()
         second.wait_for_line("leads", timeout=10)
         cluster.apply(function("another"), namespace=namespace)
         wait_ready(cluster, namespace, KINDS[1])
@@ -355,7 +372,7 @@ def test_a_killed_operator_is_replaced_and_reconciles_within_fifteen_seconds(
 ) -> None:
     cluster.apply(app(), namespace=namespace)
     wait_for_condition(cluster, namespace, KINDS[0], "shop", "Accepted", "True")
-    with OperatorProcess(database_url, kubeconfig=operator_access, namespace=namespace):
+    with OperatorProcess(database_url, kubeconfig=operator_access, namespace=namespace, lease_namespace=namespace):
         operator.send(signal.SIGKILL)
         operator.wait()
         cluster.apply(function(), namespace=namespace)
@@ -366,10 +383,7 @@ def test_two_operators_at_once_do_no_more_than_one(
     cluster: Cluster, namespace: str, operator: OperatorProcess, operator_access: Path, database_url: str
 ) -> None:
     """Two Leases stand in for a split: both believe to lead."""
-    elsewhere = {"STEPWELL_NAMESPACE": _second_lease(cluster)}
-    with OperatorProcess(
-        database_url, kubeconfig=operator_access, namespace=namespace, environment=elsewhere
-    ) as second:
+    with OperatorProcess(database_url, kubeconfig=operator_access, namespace=namespace) as second:
         second.wait_for_line("leads")
         objects = [
             app(),
@@ -380,6 +394,7 @@ def test_two_operators_at_once_do_no_more_than_one(
         ]
         cluster.apply(*objects, namespace=namespace)
         wait_ready(cluster, namespace, *KINDS[1:])
+        second.end()
     assert rows(database_url, "select count(*) from stepwell.app") == [(1,)]
     assert rows(database_url, "select count(*) from stepwell.revision") == [(2,)]
     assert rows(database_url, "select count(*) from stepwell.run") == [(5,)]
@@ -478,15 +493,3 @@ def _standing(database_url: str) -> list[tuple[object, ...]]:
         "select kind, name from stepwell.definition where retired_at is null"
         " union all select 'schedule', name from stepwell.schedule where source = 'resource'",
     )
-
-
-def _second_lease(cluster: Cluster) -> str:
-    """A namespace in which the operator's account may keep a Lease of its own."""
-    name = "second-lease"
-    if cluster.try_kubectl("get", "namespace", name).returncode != 0:
-        cluster.kubectl("create", "namespace", name)
-        role = "leases.coordination.k8s.io"
-        cluster.kubectl("create", "role", "lease", "-n", name, "--verb=get,create,update", f"--resource={role}")
-        account = "--serviceaccount=stepwell-system:stepwell-operator"
-        cluster.kubectl("create", "rolebinding", "lease", "-n", name, "--role=lease", account)
-    return name

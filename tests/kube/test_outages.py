@@ -1,6 +1,5 @@
 """What the operator does while something else is away, and what it has done when that is back."""
 
-import signal
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -52,8 +51,7 @@ async def test_the_operator_goes_on_after_postgres_was_away(
             postgres.start()
             wait_ready(cluster, namespace, FUNCTIONS, EVENTS)
             assert rows(postgres.cluster.url(), "select count(*) from stepwell.run") == [(1,)]
-            operator.send(signal.SIGTERM)
-            operator.wait()
+            operator.end()
 
 
 def test_the_operator_waits_for_a_postgres_that_comes_later(
@@ -62,8 +60,7 @@ def test_the_operator_waits_for_a_postgres_that_comes_later(
     nowhere = "postgresql://stepwell@127.0.0.1:9/stepwell?connect_timeout=1"
     with OperatorProcess(nowhere, kubeconfig=operator_access, namespace=namespace) as operator:
         operator.wait_for_line("waiting for Postgres", timeout=60)
-        operator.send(signal.SIGTERM)
-        assert operator.wait() == 0
+        operator.end()
 
 
 def test_an_operator_of_all_namespaces_reconciles_each(
@@ -72,8 +69,7 @@ def test_an_operator_of_all_namespaces_reconciles_each(
     with OperatorProcess(database_url, kubeconfig=operator_access, namespace="") as operator:
         cluster.apply(app(), function(), workflow(), schedule(), namespace=namespace)
         wait_ready(cluster, namespace, FUNCTIONS, "workflows.stepwell.dev", "schedules.stepwell.dev")
-        operator.send(signal.SIGTERM)
-        assert operator.wait() == 0
+        operator.end()
 
 
 def test_the_operator_answers_the_probes_of_the_kubelet(
@@ -86,8 +82,23 @@ def test_the_operator_answers_the_probes_of_the_kubelet(
         operator.wait_for_line("leads")
         assert _status(f"http://127.0.0.1:{port}/healthz") == 200
         assert _status(f"http://127.0.0.1:{port}/readyz") == 200
-        operator.send(signal.SIGTERM)
-        assert operator.wait() == 0
+        operator.end()
+
+
+def test_an_operator_without_its_rights_says_which_it_lacks_and_goes_on_with_them(
+    cluster: Cluster, namespace: str, database_url: str
+) -> None:
+    cluster.kubectl("create", "serviceaccount", "powerless", "-n", namespace)
+    access = cluster.kubeconfig_of_service_account("powerless", namespace=namespace)
+    with OperatorProcess(database_url, kubeconfig=access, namespace=namespace, lease_namespace=namespace) as operator:
+        said = operator.wait_for_line("forbidden")
+        assert "leases" in said
+        account = f"--serviceaccount={namespace}:powerless"
+        cluster.kubectl("create", "rolebinding", "powers", "-n", namespace, "--clusterrole=cluster-admin", account)
+        operator.wait_for_line("leads")
+        cluster.apply(app(), namespace=namespace)
+        wait_for_condition(cluster, namespace, APPS, "shop", "Accepted", "True")
+        operator.end()
 
 
 def test_a_missing_setting_is_named(operator_access: Path) -> None:

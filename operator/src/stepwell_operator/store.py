@@ -43,8 +43,9 @@ class Store:
         present = self._objects.get(key)
         if present is None or (uid is not None and uid_of(present) != uid):
             return False
+        keys = {key} | self.dependents(key)
         del self._objects[key]
-        self.changed({key} | self.dependents(key))
+        self.changed(keys)
         return True
 
     def replace(self, listed: Mapping[Key, Json], versions: Mapping[str, int]) -> set[Key]:
@@ -66,6 +67,7 @@ class Store:
         return set(self._dependents(key))
 
     def _dependents(self, key: Key) -> Iterator[Key]:
+        own = self._objects.get(key)
         for other in self._objects.values():
             there = key_of(other)
             if there.namespace != key.namespace or there == key:
@@ -82,9 +84,16 @@ class Store:
                     if (target.get("kind"), target.get("name")) == (key.kind, key.name):
                         yield there
                 case "Function", "Function":
-                    yield there
+                    if own is not None and _claim(own) == _claim(other):
+                        yield there
                 case _:
                     pass
+
+
+def _claim(function: Json) -> tuple[object, object]:
+    """Which handler of which app a Function stands for."""
+    spec = spec_of(function)
+    return spec.get("appRef", {}).get("name"), spec.get("handler") or function["metadata"]["name"]
 
 
 def _version(obj: Json) -> int:

@@ -85,7 +85,14 @@ class Sweep:
                     touched.add(app.resource_uid or "")
         retired += await self._retire_schedules()
         self._serve_again(touched)
+        self._forget(live)
         return retired
+
+    def _forget(self, live: set[str]) -> None:
+        """What is remembered about objects goes with them."""
+        for memory in (self._context.probes, self._context.schedules):
+            for uid in set(memory) - live:
+                del memory[uid]
 
     async def _retire_schedules(self) -> list[str]:
         retired: list[str] = []
@@ -109,7 +116,6 @@ class Sweep:
             await self._cancel_runs(app)
         await self._context.journal.definitions.remove_app(app.id)
         if app.resource_uid is not None:
-            self._context.probes.pop(app.resource_uid, None)
             self._orphaned.discard(app.resource_uid)
 
     async def _cancel_runs(self, app: App) -> None:

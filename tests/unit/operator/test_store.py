@@ -63,6 +63,16 @@ def test_a_change_of_a_definition_concerns_its_schedules(store: Store, told: Tol
     assert told.take() == {key("Workflow", "w"), key("Schedule", "s")}
 
 
+def test_a_change_of_a_function_concerns_its_rivals_for_a_handler_only(store: Store, told: Told) -> None:
+    store.put(obj("Function", "rival", handler="h", **SHOP))
+    store.put(obj("Function", "other", handler="i", **SHOP))
+    told.take()
+    store.put(obj("Function", "f", handler="h", **SHOP))
+    assert told.take() == {key("Function", "f"), key("Function", "rival")}
+    store.remove(key("Function", "f"))
+    assert told.take() == {key("Function", "f"), key("Function", "rival")}
+
+
 def test_a_change_that_others_do_not_see_concerns_nobody_else(store: Store, told: Told) -> None:
     store.put(obj("Function", "f", **SHOP))
     store.put(obj("StepwellApp", "shop", version=2))

@@ -31,11 +31,11 @@ from .world import ClusterWorld
 
 _log = logging.getLogger("stepwell.operator")
 
-POSTGRES_RETRY_SECONDS = 2.0
+RETRY_SECONDS = 2.0
 
 
 class Operator:
-    """One process. `run` ends on SIGTERM or SIGINT; it raises when it can go on no more and must be started again."""
+    """One process. `run` ends on SIGTERM or SIGINT; when the watch ends by itself it stands for the Lease anew."""
 
     def __init__(self, settings: Settings, options: Options) -> None:
         self._settings = settings
@@ -80,8 +80,10 @@ class Operator:
                 await asyncio.wait({turn, stop}, return_when=asyncio.FIRST_COMPLETED)
                 if not turn.done():
                     turn.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await turn
+                (error,) = await asyncio.gather(turn, return_exceptions=True)
+                if isinstance(error, Exception):
+                    _log.error("the turn ended, and another one is tried: %s", error)
+                    await self._pause()
         finally:
             stop.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -111,11 +113,8 @@ class Operator:
         sweeping = asyncio.create_task(sweeper.run(), name="sweep")
         queue.start()
         try:
-            await source.run(started=self._listen_for_signals)
-            # kopf ends without an error only when a signal told it to, before our own handlers were back.
-            self._stopping.set()
+            await source.run()
         finally:
-            source.stop()
             sweeping.cancel()
             await asyncio.gather(sweeping, return_exceptions=True)
             await queue.stop()
@@ -129,10 +128,13 @@ class Operator:
                 )
             except Unavailable as error:
                 _log.warning("waiting for Postgres: %s", error)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(POSTGRES_RETRY_SECONDS):
-                        await self._stopping.wait()
+                await self._pause()
         return None
+
+    async def _pause(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RETRY_SECONDS):
+                await self._stopping.wait()
 
     def _trouble(self) -> str | None:
         if self._sweeper is not None and self._sweeper.deaf:

@@ -12,6 +12,7 @@ import orjson
 from stepwell_engine.failpoints import failpoint
 from stepwell_engine.model import NewEvent
 from stepwell_protocol import limits
+from stepwell_protocol.strict_json import StrictJsonError, loads
 
 from ..conditions import Fact, Type, condition_status, false, timestamp, true, unknown
 from ..context import Context, Verdict
@@ -33,6 +34,10 @@ async def reconcile_event(context: Context, obj: Json) -> Verdict:
             f"spec.data: {len(data):,} bytes are more than {limits.EVENT_BYTES:,}: send a reference to the data instead"
         )
         return Verdict(facts=(false(Type.ACCEPTED, "TooLarge", message, permanent=True),))
+    try:
+        loads(data, place="spec.data")
+    except StrictJsonError as error:
+        return Verdict(facts=(false(Type.ACCEPTED, "InvalidData", str(error), permanent=True),))
     found = await find_app(context, obj)
     if isinstance(found, AppMissing):
         return Verdict(facts=found.facts)
