@@ -18,6 +18,7 @@ from integration.world import KEY, World, on
 from stepwell_engine.engine import Engine
 from stepwell_engine.errors import Unavailable
 from stepwell_engine.journal.migrate import migrate
+from stepwell_engine.model import Kind, NewEvent
 from stepwell_engine.settings import Settings
 
 
@@ -281,6 +282,27 @@ async def test_a_worker_stays_on_one_run_and_makes_room_when_others_wait(world: 
         assert await world.state(long_run) in ("executing", "queued")
         await world.journal.control.cancel(long_run)
         await idle(engine)
+
+
+async def test_work_is_found_by_looking_when_no_hint_comes(world: World, database_url: str) -> None:
+    """A run, an event for it and its timer, each put on record by somebody who tells nobody."""
+    until = "2020-01-01T00:00:00Z"
+
+    def handler(call: Json) -> Json:
+        if "approve" not in call["steps"]:
+            return {"op": "wait", "id": "approve", "event": "approved", "match": None, "until": "2100-01-01T00:00:00Z"}
+        return done() if "nap" in call["steps"] else {"op": "sleep", "id": "nap", "until": until}
+
+    async with serving(version_1(KEY, work=handler)) as http, running(database_url) as engine:
+        app = await world.app(url=http.url)
+        await world.function(app)
+        for service in engine.services:
+            service.poke = lambda: None  # type: ignore[method-assign]
+        engine.worker.poke = lambda: None  # type: ignore[method-assign]
+        run_id, _ = await world.journal.intake.start_run(app.id, kind=Kind.FUNCTION, name="work", input=b"1")
+        await world.reached(run_id, "waiting", within=5)
+        await world.journal.intake.accept_events([NewEvent(app_id=app.id, name="approved", data=b"1")])
+        assert (await world.ended(run_id, within=8))["status"] == "completed"
 
 
 # What idling costs
