@@ -1,5 +1,6 @@
 """Committing what apps answered: fenced by the token, all of it or nothing, and once."""
 
+import random
 from datetime import timedelta
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from integration.world import OTHER, World, exchange, results
 from stepwell_engine.errors import Refused
 from stepwell_engine.journal.queue import Lease, NewEntry
 from stepwell_engine.model import Entry
+from stepwell_engine.services.completer import Completer
 
 
 async def stale_and_current(world: World) -> tuple[Lease, Lease]:
@@ -242,3 +244,24 @@ async def test_an_answer_for_a_run_that_nobody_ever_claimed_is_refused(world: Wo
     strange = exchange(lease, steps={"load": b"1"})
     strange.run_id = UUID(int=99)
     assert await world.complete(strange) == [False]
+
+
+async def test_one_exchange_that_the_schema_refuses_fails_alone_and_its_batch_is_taken(world: World) -> None:
+    app = await world.app()
+    await world.function(app)
+    first, bad, last = [await world.claimed(app) for _ in range(3)]
+    await world.complete(exchange(bad, steps={"load": b"1"}))
+    completer = Completer(world.journal.queue, rng=random.Random(1), linger=lambda: 0.0)
+    answers = [
+        completer.submit(answer)
+        for answer in (
+            exchange(first, steps={"a": b"1"}),
+            exchange(bad, seq=2, steps={"load": b"2"}, ordinal=2),
+            exchange(last, steps={"a": b"1"}),
+        )
+    ]
+    await completer.drain()
+    assert [answer.exception() is None for answer in answers] == [True, False, True]
+    assert isinstance(answers[1].exception(), Refused)
+    for lease in (first, last):
+        assert await world.told(lease.run_id) == [("step_completed", "a")]
