@@ -1,4 +1,5 @@
--- What the app said of itself in `sync` or in answer to the introspection.
+-- What the app said of itself in `sync` or in answer to the introspection. Where a resource declares the app, it says the address.
 update stepwell.app
-set url = coalesce(%(url)s, url), protocol = %(protocol)s, checkpointing = %(checkpointing)s, sdk = %(sdk)s::jsonb
+set url = case when resource_uid is null then coalesce(%(url)s, url) else url end, protocol = %(protocol)s,
+    checkpointing = %(checkpointing)s, sdk = %(sdk)s::jsonb
 where id = %(id)s
