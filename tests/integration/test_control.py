@@ -282,6 +282,8 @@ async def test_events_and_keys_go_when_their_time_is_over(world: World) -> None:
 
 async def test_an_event_that_was_not_routed_yet_is_kept_whatever_its_age(world: World) -> None:
     app = await world.app(retention_completed=timedelta(seconds=1), retention_failed=timedelta(seconds=1))
+    await world.function(app)
+    await world.complete(exchange(await world.claimed(app), "park", wait="go"))
     await world.send(app, ("go", None))
     await world.sql("update stepwell.event set accepted_at = now() - interval '1 day'")
     assert await world.journal.retention.prune() == 0

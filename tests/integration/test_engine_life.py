@@ -242,11 +242,11 @@ async def test_connections_that_break_again_and_again_lose_and_repeat_nothing_th
         await world.backlog(app, 40)
         for finished in (5, 20, 60):
             await world.until(f"select count(*) >= {finished} from stepwell.journal where step is not null", within=30)
-            broken = await world.value(
-                "select count(pg_terminate_backend(pid)) from pg_stat_activity "
+            # The engine may be between two connections at this very moment.
+            await world.until(
+                "select count(pg_terminate_backend(pid)) > 0 from pg_stat_activity "
                 "where datname = current_database() and application_name = 'stepwell'"
             )
-            assert broken > 0
         await world.until("select count(*) = 40 from stepwell.run where status = 'completed'", within=60)
     assert changed == []
     runs = await world.rows(

@@ -14,6 +14,8 @@ import sys
 import uvicorn
 import uvloop
 
+from stepwell_protocol.serving import OneWrite, settle_memory
+
 from .engine import Engine
 from .errors import StepwellError
 from .journal.migrate import migrate
@@ -47,7 +49,7 @@ async def _run(settings: Settings) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
             engine.application,
-            http="httptools",
+            http=OneWrite,
             loop="none",
             lifespan="off",
             access_log=False,
@@ -63,6 +65,7 @@ async def _run(settings: Settings) -> None:
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="gateway")
     engine.start()
+    settle_memory()
     print(f"stepwell-engine listens on {settings.host}:{port}", flush=True)
     stopped = asyncio.create_task(stopping.wait(), name="signals")
     await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)

@@ -63,7 +63,7 @@ class Database:
             open=False,
             name="main",
             reconnect_timeout=60,
-            configure=_bound_transactions,
+            configure=_configure,
         )
         self._duty: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
@@ -74,7 +74,7 @@ class Database:
             open=False,
             name="duty",
             reconnect_timeout=60,
-            configure=_bound_transactions,
+            configure=_configure,
         )
 
     @classmethod
@@ -135,5 +135,5 @@ class Database:
         return await AsyncConnection.connect(self.url, **self._options)
 
 
-async def _bound_transactions(connection: Connection) -> None:
-    await connection.execute(statement("database/bound_transactions"))
+async def _configure(connection: Connection) -> None:
+    await connection.execute(statement("database/configure"))

@@ -25,6 +25,7 @@ from ..errors import Conflict, LeaseLost, NotFound
 from ..expressions import ExpressionError
 from ..failpoints import failpoint
 from ..model import Accepted, Kind, NewEvent, NewRun, Trigger
+from .arrays import Bigints, Booleans, Byteas, Integers, Intervals, Texts, Uuids
 from .database import Connection, Database, statement
 
 #: How long event ids and idempotency keys answer repeats.
@@ -162,7 +163,7 @@ class Intake:
         """What the first events of these keys started, whatever the state of those runs."""
         if not events:
             return {}
-        parameters = {"app_ids": [event.app_id for event in events], "keys": [event.key for event in events]}
+        parameters = {"app_ids": Texts(event.app_id for event in events), "keys": Texts(event.key for event in events)}
         rows = await (await connection.execute(statement("intake/find_repeated"), parameters)).fetchall()
         return {
             (app_id, key): Accepted(event_id=event_id, run_ids=tuple(run_ids), duplicate=True)
@@ -179,7 +180,7 @@ class Intake:
         async with connection.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(
                 statement("intake/match_triggers"),
-                {"app_ids": [app_id for app_id, _ in pairs], "event_names": [name for _, name in pairs]},
+                {"app_ids": Texts(app_id for app_id, _ in pairs), "event_names": Texts(name for _, name in pairs)},
             )
             matches: dict[tuple[str, str], list[dict[str, object]]] = {}
             for row in await cursor.fetchall():
@@ -237,7 +238,10 @@ class Intake:
         if missing:
             rows = await connection.execute(
                 statement("intake/get_policies"),
-                {"definition_ids": [key[0] for key in missing], "revisions": [key[1] for key in missing]},
+                {
+                    "definition_ids": Bigints(key[0] for key in missing),
+                    "revisions": Integers(key[1] for key in missing),
+                },
             )
             if len(self._policies) > _CACHED_POLICIES:
                 self._policies.clear()
@@ -265,31 +269,31 @@ class Intake:
         cursor = await connection.execute(
             statement("intake/accept"),
             {
-                "keys": [event.key for _, event in events],
+                "keys": Texts(event.key for _, event in events),
                 "window": WINDOW,
-                "new_event_ids": [event_id for event_id, _ in events],
-                "new_event_apps": [event.app_id for _, event in events],
-                "external_ids": [event.deduplicate or str(event_id) for event_id, event in events],
-                "new_event_names": [event.name for _, event in events],
-                "data": [event.data for _, event in events],
-                "ids": list(ids),
-                "app_ids": [run.app_id for run in runs],
-                "definition_ids": [run.definition_id for run in runs],
-                "kinds": [run.kind.value for run in runs],
-                "names": [run.name for run in runs],
-                "revisions": [run.revision for run in runs],
-                "held": list(held),
-                "triggers": [run.trigger.value for run in runs],
-                "event_ids": [run.event_id for run in runs],
-                "event_refs": [run.event_ref for run in runs],
-                "event_names": [run.event_name for run in runs],
-                "inputs": [run.input for run in runs],
-                "labels": [json.dumps(dict(run.labels)) for run in runs],
-                "reruns": [run.rerun_of for run in runs],
-                "run_timeouts": [run.run_timeout for run in runs],
-                "start_timeouts": [run.start_timeout for run in runs],
-                "priorities": [run.priority for run in runs],
-                "delays": [delay] * len(runs),
+                "new_event_ids": Uuids(event_id for event_id, _ in events),
+                "new_event_apps": Texts(event.app_id for _, event in events),
+                "external_ids": Texts(event.deduplicate or str(event_id) for event_id, event in events),
+                "new_event_names": Texts(event.name for _, event in events),
+                "data": Byteas(event.data for _, event in events),
+                "ids": Uuids(ids),
+                "app_ids": Texts(run.app_id for run in runs),
+                "definition_ids": Bigints(run.definition_id for run in runs),
+                "kinds": Texts(run.kind.value for run in runs),
+                "names": Texts(run.name for run in runs),
+                "revisions": Integers(run.revision for run in runs),
+                "held": Booleans(held),
+                "triggers": Texts(run.trigger.value for run in runs),
+                "event_ids": Uuids(run.event_id for run in runs),
+                "event_refs": Texts(run.event_ref for run in runs),
+                "event_names": Texts(run.event_name for run in runs),
+                "inputs": Byteas(run.input for run in runs),
+                "labels": Texts(json.dumps(dict(run.labels)) for run in runs),
+                "reruns": Uuids(run.rerun_of for run in runs),
+                "run_timeouts": Intervals(run.run_timeout for run in runs),
+                "start_timeouts": Intervals(run.start_timeout for run in runs),
+                "priorities": Integers(run.priority for run in runs),
+                "delays": Intervals(delay for _ in runs),
             },
         )
         return {row[0] for row in await cursor.fetchall()}

@@ -17,6 +17,7 @@ from uuid import UUID
 from psycopg.rows import class_row, kwargs_row
 
 from ..model import Entry, Kind, PendingWait, Step
+from .arrays import Array, Bigints, Booleans, Byteas, Integers, Intervals, Reals, Smallints, Texts, Timestamps, Uuids
 from .database import Connection, Database, statement
 
 #: Leases lost in a row after which a run is taken out of circulation.
@@ -152,14 +153,17 @@ class Queue:
                 "owner": owner,
                 "limit": limit,
                 "lease": lease,
-                "app_ids": list(rooms),
-                "rooms": list(rooms.values()),
+                "app_ids": Texts(rooms),
+                "rooms": Integers(rooms.values()),
             }
             cursor = await connection.execute(statement("queue/claim"), parameters, prepare=True)
             rows = await cursor.fetchall()
             stray = [(row[0], row[1]) for row in rows if not row[6]]
             if stray:
-                parameters = {"run_ids": [run_id for run_id, _ in stray], "tokens": [token for _, token in stray]}
+                parameters = {
+                    "run_ids": Uuids(run_id for run_id, _ in stray),
+                    "tokens": Bigints(token for _, token in stray),
+                }
                 await connection.execute(statement("queue/drop"), parameters)
         known = [(row[0], row[1]) for row in rows if row[6] and not row[16]]
         collected = await self.collect(known) if known else {}
@@ -213,10 +217,10 @@ class Queue:
             cursor = await connection.execute(
                 statement("queue/find_accepted"),
                 {
-                    "run_ids": [x.run_id for x in exchanges],
-                    "tokens": [x.token for x in exchanges],
-                    "seqs": [x.seq for x in exchanges],
-                    "ordinals": [x.entries[0].ordinal for x in exchanges],
+                    "run_ids": Uuids(x.run_id for x in exchanges),
+                    "tokens": Bigints(x.token for x in exchanges),
+                    "seqs": Integers(x.seq for x in exchanges),
+                    "ordinals": Integers(x.entries[0].ordinal for x in exchanges),
                 },
             )
             return {row[0]: Held(woken=True) for row in await cursor.fetchall()}
@@ -227,14 +231,14 @@ class Queue:
         async with self._database.transaction() as connection:
             cursor = await connection.execute(
                 statement("queue/hold"),
-                {"run_ids": [lease[0] for lease in leases], "tokens": [lease[1] for lease in leases]},
+                {"run_ids": Uuids(lease[0] for lease in leases), "tokens": Bigints(lease[1] for lease in leases)},
             )
             held = [row[0] for row in await cursor.fetchall()]
             if not held:
                 return {}
-            await connection.execute(statement("queue/collect"), {"run_ids": held})
+            await connection.execute(statement("queue/collect"), {"run_ids": Uuids(held)})
             entries, waits = await self._load(connection, held)
-            cursor = await connection.execute(statement("queue/load_flags"), {"run_ids": held})
+            cursor = await connection.execute(statement("queue/load_flags"), {"run_ids": Uuids(held)})
             flags = {row[0]: bool(row[1]) for row in await cursor.fetchall()}
         return {
             run_id: Collected(
@@ -249,7 +253,7 @@ class Queue:
         async with self._database.connection(duty=True) as connection:
             cursor = await connection.execute(
                 statement("queue/renew"),
-                {"run_ids": [x[0] for x in held], "tokens": [x[1] for x in held], "lease": lease},
+                {"run_ids": Uuids(x[0] for x in held), "tokens": Bigints(x[1] for x in held), "lease": lease},
             )
             return {(row[0], row[1]): Renewed(lease_until=row[2], now=row[3]) for row in await cursor.fetchall()}
 
@@ -271,7 +275,8 @@ class Queue:
                     b'Look at the app\'s logs, then resume or cancel it.","retryable":false}' % QUARANTINE_AFTER
                 )
                 cursor = await connection.execute(
-                    statement("queue/quarantine"), {"run_ids": poison, "losses": QUARANTINE_AFTER, "error": error}
+                    statement("queue/quarantine"),
+                    {"run_ids": Uuids(poison), "losses": QUARANTINE_AFTER, "error": error},
                 )
                 poison = [row[0] for row in await cursor.fetchall()]
         return len(lost), poison
@@ -281,7 +286,8 @@ class Queue:
         if leases:
             async with self._database.connection(duty=True) as connection:
                 await connection.execute(
-                    statement("queue/release"), {"run_ids": [x[0] for x in leases], "tokens": [x[1] for x in leases]}
+                    statement("queue/release"),
+                    {"run_ids": Uuids(x[0] for x in leases), "tokens": Bigints(x[1] for x in leases)},
                 )
 
     async def backlog(self) -> int:
@@ -295,11 +301,11 @@ class Queue:
         entries: dict[UUID, list[Step]] = {}
         waits: dict[UUID, list[PendingWait]] = {}
         async with connection.cursor(row_factory=kwargs_row(_step)) as cursor:
-            await cursor.execute(statement("queue/load_entries"), {"run_ids": run_ids})
+            await cursor.execute(statement("queue/load_entries"), {"run_ids": Uuids(run_ids)})
             for entry in await cursor.fetchall():
                 entries.setdefault(entry.run_id, []).append(entry)
         async with connection.cursor(row_factory=class_row(PendingWait)) as waiting:
-            await waiting.execute(statement("queue/load_waits"), {"run_ids": run_ids})
+            await waiting.execute(statement("queue/load_waits"), {"run_ids": Uuids(run_ids)})
             for wait in await waiting.fetchall():
                 waits.setdefault(wait.run_id, []).append(wait)
         return entries, waits
@@ -309,52 +315,52 @@ def _step(*, entry: str, **columns: Any) -> Step:
     return Step(entry=Entry(entry), **columns)
 
 
-def _leases(exchanges: Sequence[Exchange]) -> dict[str, list[Any]]:
-    return {"run_ids": [x.run_id for x in exchanges], "tokens": [x.token for x in exchanges]}
+def _leases(exchanges: Sequence[Exchange]) -> dict[str, Array]:
+    return {"run_ids": Uuids(x.run_id for x in exchanges), "tokens": Bigints(x.token for x in exchanges)}
 
 
-def _entries(exchanges: Sequence[Exchange]) -> dict[str, list[Any]]:
+def _entries(exchanges: Sequence[Exchange]) -> dict[str, Array]:
     entries = [(exchange, entry) for exchange in exchanges for entry in exchange.entries]
     return {
-        "entry_runs": [x.run_id for x, _ in entries],
-        "ordinals": [e.ordinal for _, e in entries],
-        "entries": [e.entry.value for _, e in entries],
-        "entry_steps": [e.step for _, e in entries],
-        "entry_types": [e.type for _, e in entries],
-        "attempts": [e.attempt for _, e in entries],
-        "data": [e.data for _, e in entries],
-        "entry_errors": [e.error for _, e in entries],
-        "dues": [e.due for _, e in entries],
-        "called_at": [e.called_at for _, e in entries],
-        "app_ms": [e.app_ms for _, e in entries],
-        "entry_tokens": [x.token for x, _ in entries],
-        "seqs": [x.seq for x, _ in entries],
+        "entry_runs": Uuids(x.run_id for x, _ in entries),
+        "ordinals": Integers(e.ordinal for _, e in entries),
+        "entries": Texts(e.entry.value for _, e in entries),
+        "entry_steps": Texts(e.step for _, e in entries),
+        "entry_types": Texts(e.type for _, e in entries),
+        "attempts": Smallints(e.attempt for _, e in entries),
+        "data": Byteas(e.data for _, e in entries),
+        "entry_errors": Byteas(e.error for _, e in entries),
+        "dues": Timestamps(e.due for _, e in entries),
+        "called_at": Timestamps(e.called_at for _, e in entries),
+        "app_ms": Reals(e.app_ms for _, e in entries),
+        "entry_tokens": Bigints(x.token for x, _ in entries),
+        "seqs": Integers(x.seq for x, _ in entries),
     }
 
 
-def _outcomes(exchanges: Sequence[Exchange]) -> dict[str, list[Any]]:
+def _outcomes(exchanges: Sequence[Exchange]) -> dict[str, Array]:
     return {
-        "outcomes": [x.outcome for x in exchanges],
-        "activities": [x.activity for x in exchanges],
-        "statuses": [x.status for x in exchanges],
-        "reasons": [x.reason for x in exchanges],
-        "outputs": [x.output for x in exchanges],
-        "errors": [x.error for x in exchanges],
-        "delays": [x.delay for x in exchanges],
-        "refusals": [x.refusals for x in exchanges],
-        "withdrawals": [x.withdraw for x in exchanges],
-        "steps": [x.steps for x in exchanges],
+        "outcomes": Texts(x.outcome for x in exchanges),
+        "activities": Texts(x.activity for x in exchanges),
+        "statuses": Texts(x.status for x in exchanges),
+        "reasons": Texts(x.reason for x in exchanges),
+        "outputs": Byteas(x.output for x in exchanges),
+        "errors": Byteas(x.error for x in exchanges),
+        "delays": Intervals(x.delay for x in exchanges),
+        "refusals": Smallints(x.refusals for x in exchanges),
+        "withdrawals": Booleans(x.withdraw for x in exchanges),
+        "steps": Integers(x.steps for x in exchanges),
     }
 
 
-def _waits(exchanges: Sequence[Exchange]) -> dict[str, list[Any]]:
+def _waits(exchanges: Sequence[Exchange]) -> dict[str, Array]:
     waits = [(exchange, wait) for exchange in exchanges for wait in exchange.waits]
     return {
-        "wait_runs": [x.run_id for x, _ in waits],
-        "wait_steps": [w.step for _, w in waits],
-        "wait_apps": [x.app_id for x, _ in waits],
-        "wait_types": [w.type for _, w in waits],
-        "wait_dues": [w.due for _, w in waits],
-        "wait_events": [w.event_name for _, w in waits],
-        "wait_matches": [w.match for _, w in waits],
+        "wait_runs": Uuids(x.run_id for x, _ in waits),
+        "wait_steps": Texts(w.step for _, w in waits),
+        "wait_apps": Texts(x.app_id for x, _ in waits),
+        "wait_types": Texts(w.type for _, w in waits),
+        "wait_dues": Timestamps(w.due for _, w in waits),
+        "wait_events": Texts(w.event_name for _, w in waits),
+        "wait_matches": Byteas(w.match for _, w in waits),
     }

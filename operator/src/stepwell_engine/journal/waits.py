@@ -5,8 +5,8 @@ order is always job, run, wait: first the job is made (or, when the run is lease
 completing worker that parks holds the job's lock, so it either sees the mark or has parked before, and then the wake-up
 makes a new job: none is lost. A wake-up without anything new only costs one needless look.
 
-Events are matched in a transaction begun after the one that accepted them has committed; the `unrouted` mark drives it and
-survives crashes. Only events accepted after the wait was on record count.
+An event that somebody waits for when it is accepted is marked `unrouted`; it is matched in a transaction begun after that one
+has committed. The mark survives crashes. Only events accepted after the wait was on record count.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,7 @@ from uuid import UUID
 import orjson
 
 from ..matching import is_subset
+from .arrays import Byteas, Texts, Uuids
 from .database import Connection, Database, statement
 
 
@@ -49,7 +50,7 @@ class Waits:
                 if await (await connection.execute(statement("waits/take_duty"))).fetchone() is None:
                     return Woken(0, next_at=next_at, next_in=next_in)
                 due = await (await connection.execute(statement("waits/due"), {"limit": limit})).fetchall()
-                parameters = {"run_ids": [d[0] for d in due], "steps": [d[1] for d in due]}
+                parameters = {"run_ids": Uuids(d[0] for d in due), "steps": Texts(d[1] for d in due)}
                 await self._wake(connection, sorted({d[0] for d in due}))
                 await connection.execute(statement("waits/resolve_due"), parameters)
         return Woken(len(due), more=len(due) == limit, next_at=next_at, next_in=next_in)
@@ -57,20 +58,19 @@ class Waits:
     async def route(self, *, limit: int) -> Woken:
         """Match up to `limit` accepted events against open waits."""
         async with self._database.connection() as connection:
-            row = await (await connection.execute(statement("waits/route_unawaited"), {"limit": limit})).fetchone()
+            row = await (await connection.execute(statement("waits/some_unrouted"))).fetchone()
             assert row is not None
-            looked_at, awaited = row
-        if not awaited:
-            return Woken(looked_at, more=looked_at == limit)
+        if not row[0]:
+            return Woken(0)
         async with self._database.transaction() as connection:
             events = await (await connection.execute(statement("waits/unrouted"), {"limit": limit})).fetchall()
-            ids = [event[0] for event in events]
+            ids = Uuids(event[0] for event in events)
             candidates = await (await connection.execute(statement("waits/candidates"), {"event_ids": ids})).fetchall()
             satisfied = 0
             if candidates:
                 satisfied = await self._settle(connection, {event[0]: event for event in events}, candidates)
             await connection.execute(statement("waits/routed"), {"event_ids": ids})
-        return Woken(looked_at - awaited + len(events), more=looked_at == limit, satisfied=satisfied)
+        return Woken(len(events), more=len(events) == limit, satisfied=satisfied)
 
     async def _settle(
         self,
@@ -89,17 +89,17 @@ class Waits:
         await connection.execute(
             statement("waits/resolve_matched"),
             {
-                "run_ids": [run_id for run_id, _ in matched],
-                "steps": [step for _, step in matched],
-                "event_ids": list(matched.values()),
-                "data": [_as_seen(events[event_id]) for event_id in matched.values()],
+                "run_ids": Uuids(run_id for run_id, _ in matched),
+                "steps": Texts(step for _, step in matched),
+                "event_ids": Uuids(matched.values()),
+                "data": Byteas(_as_seen(events[event_id]) for event_id in matched.values()),
             },
         )
         return len(matched)
 
     async def _wake(self, connection: Connection, run_ids: list[UUID]) -> None:
-        rows = await (await connection.execute(statement("waits/wake"), {"run_ids": run_ids})).fetchall()
-        await connection.execute(statement("waits/requeue"), {"run_ids": [row[0] for row in rows if row[1]]})
+        rows = await (await connection.execute(statement("waits/wake"), {"run_ids": Uuids(run_ids)})).fetchall()
+        await connection.execute(statement("waits/requeue"), {"run_ids": Uuids(row[0] for row in rows if row[1])})
 
 
 def _as_seen(event: tuple[Any, ...]) -> bytes:

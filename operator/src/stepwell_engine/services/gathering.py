@@ -35,14 +35,17 @@ class Gathering(Generic[Item, Answer]):
         self._name = name
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._flushers: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._last = 0
         self._linger = linger or (lambda: _LINGER if self._last > 1 else 0.0)
 
     def submit(self, item: Item) -> "asyncio.Future[Answer]":
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        future: asyncio.Future[Answer] = self._loop.create_future()
         self._waiting.append((item, future))
         if len(self._flushers) < self._limit:
-            task = asyncio.create_task(self._flush(), name=self._name)
+            task = self._loop.create_task(self._flush(), name=self._name)
             self._flushers.add(task)
             task.add_done_callback(self._flushers.discard)
         return future

@@ -8,7 +8,6 @@
 What an answer may hold is checked by stepwell_protocol; what it may mean, by `driving.answers`.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,8 +15,8 @@ from datetime import timedelta
 import orjson
 
 from stepwell_protocol import headers
-from stepwell_protocol.client import HttpClient, Response
-from stepwell_protocol.http_errors import HttpError, NotSent, RequestRefused, ResponseTooLarge
+from stepwell_protocol.client import Deadline, HttpClient, Response
+from stepwell_protocol.http_errors import HttpError, NotSent, RequestRefused, ResponseTimeout, ResponseTooLarge
 from stepwell_protocol.signing import SignatureRefused, sign_v1, sign_v2, verify_v1, verify_v2
 from stepwell_protocol.strict_json import Codec, StrictJsonError
 from stepwell_protocol.wire import ErrorData, InvalidMessage, Operation, decode_answer_v1, decode_answer_v2
@@ -25,11 +24,10 @@ from stepwell_protocol.wire import ErrorData, InvalidMessage, Operation, decode_
 from ..clock import Clock
 from ..model import App
 
+__all__ = ["Answered", "AttemptUsed", "Caller", "Deadline", "Illegal", "Outcome", "Unreached"]
+
 #: What orjson reads and writes back unchanged needs no slower look.
 CODEC = Codec(loads=orjson.loads, dumps=orjson.dumps)
-
-#: The client's own bound; a call's real one is its deadline, which checkpoints move on.
-_LONGEST_CALL = 86_400.0
 
 _TRY_LATER = frozenset({408, 425, 429, 502, 503, 504})
 
@@ -61,25 +59,6 @@ class Unreached:
 Outcome = Answered | AttemptUsed | Illegal | Unreached
 
 
-class Deadline:
-    """When a call must have been answered; moved on by each checkpoint of its handler."""
-
-    __slots__ = ("_timeout", "seconds")
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._timeout = asyncio.timeout(seconds)
-
-    @property
-    def timeout(self) -> asyncio.Timeout:
-        return self._timeout
-
-    def extend(self) -> None:
-        """Another `seconds` from now. Harmless when the call has ended."""
-        if not self._timeout.expired():
-            self._timeout.reschedule(asyncio.get_running_loop().time() + self.seconds)
-
-
 class Caller:
     """Calls apps. One for a process: it owns the pool of connections. `max_answer` bounds what is read of an answer."""
 
@@ -102,25 +81,24 @@ class Caller:
         send_by: float,
         traceparent: str | None = None,
     ) -> Outcome:
-        """Send one call, unless it is past `send_by` (a monotonic time), and wait for its answer until the deadline. Cancelling
-        closes the connection."""
+        """Send one call, unless it is past `send_by` (a monotonic time), and wait for its answer until the deadline, which each
+        checkpoint of its handler moves on. Cancelling closes the connection."""
         if app.url is None:
             return Unreached(
                 "the app has no callback address yet: it has not synced, or its StepwellApp names none",
                 may_have_started=False,
             )
         try:
-            async with deadline.timeout:
-                response = await self.client.request(
-                    "POST",
-                    app.url,
-                    headers=self.sign(app, body, traceparent),
-                    body=body,
-                    timeout=_LONGEST_CALL,
-                    send_by=send_by,
-                    max_response=self._max_answer,
-                )
-        except TimeoutError:
+            response = await self.client.request(
+                "POST",
+                app.url,
+                headers=self.sign(app, body, traceparent),
+                body=body,
+                timeout=deadline,
+                send_by=send_by,
+                max_response=self._max_answer,
+            )
+        except ResponseTimeout:
             return AttemptUsed(
                 ErrorData(
                     name="StepTimedOut",

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from stepwell.current import log
 from stepwell.errors import Interrupt
+from stepwell.place import Place
 from stepwell.turn import Surroundings, Turn
 from stepwell.waiting import is_known_to_wait
 from stepwell_protocol.wire import CheckpointItem, CheckpointReply, Invoke, Operation
@@ -33,7 +34,8 @@ class AsyncTurn(Turn):
     def __init__(self, invoke: Invoke, around: Surroundings) -> None:
         """Made in the task that runs the call."""
         super().__init__(invoke, around)
-        self._main = asyncio.current_task()
+        self._loop = asyncio.get_running_loop()
+        self._main = asyncio.current_task(self._loop)
         self._flusher: asyncio.Task[None] | None = None
         self._settling: asyncio.Handle | None = None
         self._interrupting = False
@@ -65,13 +67,14 @@ class AsyncTurn(Turn):
         finally:
             self._over = True
         ops = self.conclude(output, failure, encode=encode)
+        failure = None  # its traceback leads back here: a cycle around all that the call has touched
         self.end()
         if self._branches or self._flusher is not None:
             await self._stop_branches()
         return ops
 
-    def check(self, where: str) -> None:
-        task = asyncio.current_task()
+    def check(self, where: Place) -> None:
+        task = asyncio.current_task(self._loop)
         if task is not self._main and task is not None and task not in self._branches:
             self._branches.add(task)
             task.add_done_callback(self._branches.discard)
@@ -86,13 +89,13 @@ class AsyncTurn(Turn):
     async def wait(self, id: str, *, late: bool = False) -> None:
         if self.closed:
             raise Interrupt
-        if asyncio.current_task() is self._main and not self.concurrent():
+        if asyncio.current_task(self._loop) is self._main and not self.concurrent():
             await self.advance()
             if self.knows(id):
                 return
             self.end()
             raise Interrupt
-        future = self._blocked[id] = asyncio.get_running_loop().create_future()
+        future = self._blocked[id] = self._loop.create_future()
         if late:
             self._late.add(id)
         self._consider()
@@ -110,11 +113,11 @@ class AsyncTurn(Turn):
             if inspect.iscoroutinefunction(function):
                 return await function(*args, **kwargs)
             work = functools.partial(contextvars.copy_context().run, function, *args, **kwargs)
-            result = await asyncio.get_running_loop().run_in_executor(self.around.executor(), work)
+            result = await self._loop.run_in_executor(self.around.executor(), work)
             return await result if inspect.isawaitable(result) else result
         finally:
             if self._blocked:
-                asyncio.get_running_loop().call_soon(self._consider)
+                self._loop.call_soon(self._consider)
 
     async def _send(self, item: CheckpointItem, *, url: str, until: float) -> CheckpointReply:
         assert self.checkpointer is not None
@@ -133,13 +136,12 @@ class AsyncTurn(Turn):
         self._settling = None
         if self.running or self._flusher is not None or self.closed or not self._blocked:
             return
-        loop = asyncio.get_running_loop()
         if left > 0:
-            self._settling = loop.call_soon(self._tick, left - 1)
+            self._settling = self._loop.call_soon(self._tick, left - 1)
         elif left == 0 and not self.replay.ops and not self._surely_waits():
-            self._settling = loop.call_later(_PATIENCE, self._tick, -1)
+            self._settling = self._loop.call_later(_PATIENCE, self._tick, -1)
         elif self.can_advance():
-            self._flusher = loop.create_task(self._flush())
+            self._flusher = self._loop.create_task(self._flush())
         else:
             self.end()
             self._interrupt()

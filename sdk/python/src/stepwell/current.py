@@ -2,16 +2,14 @@
 
 import logging
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from stepwell.errors import Mistake
 
 log: Final = logging.getLogger("stepwell")
 
 
-@dataclass(frozen=True, slots=True)
-class CurrentStep:
+class CurrentStep(NamedTuple):
     """The step that is running.
 
     `idempotency_key` names (run, step, occurrence) and is the same on every attempt and after every crash: hand it to

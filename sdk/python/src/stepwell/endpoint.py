@@ -11,9 +11,8 @@ import contextvars
 import functools
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import pydantic_core
 
@@ -26,7 +25,7 @@ from stepwell.step import Step
 from stepwell.sync_step import SyncStep
 from stepwell.thread_turn import ThreadTurn
 from stepwell.turn import CheckpointLost, Surroundings
-from stepwell.watch import HungUp, watching
+from stepwell.watch import HungUp, Watch, Watcher
 from stepwell_protocol import headers
 from stepwell_protocol.answer import encode_answer_v1, encode_answer_v2
 from stepwell_protocol.signing import SignatureRefused, sign_v1, sign_v2, verify_v1, verify_v2
@@ -46,8 +45,7 @@ _MOST_SEEN: Final = 100_000
 _NOBODY_LISTENS: Final = 499
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request as the endpoint needs it. Header names are lower case. `gone` returns when the engine has hung up."""
 
     method: str
@@ -61,13 +59,12 @@ class Request:
         return None if value is None else value.decode("latin-1")
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What to answer."""
 
     status: int
     body: bytes
-    headers: list[tuple[str, str]] = field(default_factory=list)
+    headers: Sequence[tuple[str, str]] = ()
 
 
 class Endpoint:
@@ -97,6 +94,7 @@ class Endpoint:
         self._describe = describe
         self._around = around
         self._now = around.now
+        self._watcher: Watcher | None = None
         self._seen: OrderedDict[tuple[str, int, int], int] = OrderedDict()
 
     async def answer(self, request: Request) -> Reply:
@@ -192,7 +190,7 @@ class Endpoint:
             given = (handler.accept(invoke.input),) if handler.takes_input else ()
         except Mistake as mistake:
             return [RunError(as_data(mistake))], _seq(invoke)
-        with watching(turn, request):
+        with Watch(self._watching(), turn, request):
             if isinstance(turn, ThreadTurn):
                 step = SyncStep(turn)
                 ops = await turn.run(lambda: handler.function(step, *given), encode=handler.encode)
@@ -217,7 +215,7 @@ class Endpoint:
         mark = running.set(current)
         try:
             given = (handler.accept(step.input),) if handler.takes_input else ()
-            with watching(turn, request):
+            with Watch(self._watching(), turn, request):
                 value = await self._call(handler, turn, given)
             data = handler.encode(value)
         except asyncio.CancelledError:
@@ -238,6 +236,12 @@ class Endpoint:
         if turn.mistake is not None:
             return [StepFailed(step.id, as_data(turn.mistake), _ms_since(began))]
         return [StepDone(step.id, data, _ms_since(began))]
+
+    def _watching(self) -> Watcher:
+        loop, watcher = asyncio.get_running_loop(), self._watcher
+        if watcher is None or watcher.loop is not loop:
+            watcher = self._watcher = Watcher(loop)
+        return watcher
 
     async def _call(self, handler: Handler, turn: AsyncTurn | ThreadTurn, given: tuple[Any, ...]) -> Any:
         if isinstance(turn, AsyncTurn):

@@ -5,7 +5,6 @@ Each kind of step is one subclass that says what to do when it is fresh; finding
 commit and turning failures into `StepFailed` is the same for all.
 """
 
-import sys
 import time
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Mapping
@@ -15,18 +14,13 @@ from typing import Any, Generic, TypeVar
 from stepwell.current import idempotency_key, log
 from stepwell.errors import Mistake, StepFailed
 from stepwell.failures import as_data
+from stepwell.place import Place
 from stepwell.replay import State
 from stepwell.shapes import PLAIN, NotJson, Shape, returned_by
 from stepwell.turn import Turn
 from stepwell_protocol import limits, wire
 
 R = TypeVar("R")
-
-
-def caller(depth: int) -> str:
-    """Where the code is that called the SDK, as "file:line"."""
-    frame = sys._getframe(depth + 1)  # noqa: SLF001 - the documented way to one frame; inspect.stack() reads source files
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 class Later(Awaitable[R], Generic[R]):
@@ -36,7 +30,7 @@ class Later(Awaitable[R], Generic[R]):
 
     type: str
 
-    def __init__(self, turn: Turn, name: str, *, where: str) -> None:
+    def __init__(self, turn: Turn, name: str, *, where: Place) -> None:
         self._turn = turn
         self._awaited = False
         self.name = name
@@ -50,16 +44,13 @@ class Later(Awaitable[R], Generic[R]):
                 Mistake(f"step {self.name!r} ({self.where}) is awaited twice: keep its result in a variable")
             )
         self._awaited = True
-        self._turn.unawaited.pop(self, None)
-        return self._perform().__await__()
-
-    async def _perform(self) -> R:
         turn = self._turn
+        turn.unawaited.pop(self, None)
         self.id, state, _ = turn.reach(self.name, type=self.type, where=self.where)
         if state is State.FRESH:
-            await self._begin()
+            yield from self._begin().__await__()
         if state is State.FRESH or state is State.PENDING:
-            await turn.wait(self.id)
+            yield from turn.wait(self.id).__await__()
             turn.replay.close(self.id)
         return self.result()
 
@@ -108,7 +99,7 @@ class RunLater(Later[R]):
         turn: Turn,
         name: str,
         *,
-        where: str,
+        where: Place,
         function: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
@@ -168,7 +159,7 @@ class SleepLater(Later[None]):
 
     type = "sleep"
 
-    def __init__(self, turn: Turn, name: str, *, where: str, until: Callable[[], datetime]) -> None:
+    def __init__(self, turn: Turn, name: str, *, where: Place, until: Callable[[], datetime]) -> None:
         super().__init__(turn, name, where=where)
         self._until = until
 
@@ -192,7 +183,7 @@ class WaitLater(Later[R]):
         turn: Turn,
         name: str,
         *,
-        where: str,
+        where: Place,
         event: str,
         match: bytes | None,
         until: Callable[[], datetime | None],
@@ -221,7 +212,7 @@ class SendLater(Later[str]):
 
     __slots__ = ("_event", "type")
 
-    def __init__(self, turn: Turn, name: str, *, where: str, event: wire.SentEvent) -> None:
+    def __init__(self, turn: Turn, name: str, *, where: Place, event: wire.SentEvent) -> None:
         super().__init__(turn, name, where=where)
         self._event = event
         self.type = "sendEvent" if turn.call is not None else "run"

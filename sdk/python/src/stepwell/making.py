@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from stepwell.context import ReceivedEvent
 from stepwell.errors import Interrupt, Mistake
 from stepwell.later import SendLater, SleepLater, WaitLater
+from stepwell.place import Place
 from stepwell.shapes import PLAIN, NotJson, Shape, shape_of
 from stepwell.turn import Turn
 from stepwell_protocol import limits
@@ -24,13 +25,13 @@ Duration = str | timedelta | float
 _FOR_EVER = timedelta(days=3650)
 
 
-def sleep(turn: Turn, name: str, duration: Duration, *, where: str) -> SleepLater:
+def sleep(turn: Turn, name: str, duration: Duration, *, where: Place) -> SleepLater:
     """A sleep of some length, from when it is awaited."""
     length = _length(turn, duration, name=name, where=where)
     return SleepLater(turn, name, where=where, until=lambda: _moment(turn) + length)
 
 
-def sleep_until(turn: Turn, name: str, until: datetime | str, *, where: str) -> SleepLater:
+def sleep_until(turn: Turn, name: str, until: datetime | str, *, where: Place) -> SleepLater:
     """A sleep until an instant."""
     try:
         instant = parse_time(until) if isinstance(until, str) else until
@@ -49,7 +50,7 @@ def wait(
     match: Mapping[str, Any] | None,
     timeout: Duration | None,
     data: Any,
-    where: str,
+    where: Place,
 ) -> WaitLater[ReceivedEvent[Any] | None]:
     """A wait for an event; `data` is the type of its data."""
     length = None if timeout is None else _length(turn, timeout, name=name, where=where)
@@ -73,7 +74,7 @@ def _received(found: Mapping[str, Any] | None, shape: Shape[T]) -> ReceivedEvent
     return ReceivedEvent(str(found.get("id", "")), str(found.get("name", "")), shape.restore(found.get("data")))
 
 
-def send(turn: Turn, name: str, event: str, data: object, *, id: str | None, where: str) -> SendLater:
+def send(turn: Turn, name: str, event: str, data: object, *, id: str | None, where: Place) -> SendLater:
     """An event to send."""
     encoded = _json(turn, data, what="the event", name=name, where=where)
     if over := limits.over_limit("the event", size=len(encoded), limit=limits.EVENT_BYTES):
@@ -81,14 +82,14 @@ def send(turn: Turn, name: str, event: str, data: object, *, id: str | None, whe
     return SendLater(turn, name, where=where, event=SentEvent(event, encoded, id))
 
 
-def _json(turn: Turn, value: object, *, what: str, name: str, where: str) -> bytes:
+def _json(turn: Turn, value: object, *, what: str, name: str, where: Place) -> bytes:
     try:
         return PLAIN.dump(value)
     except NotJson as refusal:
         raise turn.blame(Mistake(f"step {name!r} ({where}): {what} {refusal}")) from None
 
 
-def _length(turn: Turn, duration: Duration, *, name: str, where: str) -> timedelta:
+def _length(turn: Turn, duration: Duration, *, name: str, where: Place) -> timedelta:
     try:
         length = parse_duration(duration) if isinstance(duration, str) else duration
         length = length if isinstance(length, timedelta) else timedelta(seconds=length)

@@ -7,6 +7,7 @@ neither run nor reported; the rest is fresh. Two uses of one name at the same ti
 would differ from call to call and with it the meaning of `name#2`.
 """
 
+import functools
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final, NamedTuple
@@ -51,9 +52,9 @@ class Replay:
         self.ops: list[Operation] = []
         self._pending = pending
         self._uses: dict[str, int] = {}
-        self._open: dict[str, str] = {}
+        self._open: dict[str, object] = {}
 
-    def reach(self, name: str, *, type: str, where: str = "") -> Reached:
+    def reach(self, name: str, *, type: str, where: object = "") -> Reached:
         """Look up a step by its name; each call is one use of the name.
 
         Raises:
@@ -66,7 +67,9 @@ class Replay:
             )
         use = self._uses.get(name)
         if use is None:
-            _check_name(name, where)
+            fault = _fault(name)
+            if fault is not None:
+                raise Mistake(f"a step's name {fault} ({where}); got {name!r:.60}")
             self._uses[name] = 1
             step = name
         else:
@@ -112,10 +115,19 @@ def unreached_mistake(unreached: list[str]) -> NonDeterministic:
     )
 
 
-def _check_name(name: object, where: str) -> None:
-    if not isinstance(name, str) or not 0 < len(name) <= limits.ID_CHARS - 8:
-        raise Mistake(f"a step's name is a text of 1 to {limits.ID_CHARS - 8} characters ({where}); got {name!r:.60}")
+_LONGEST_NAME: Final = limits.ID_CHARS - 8
+_A_TEXT: Final = f"is a text of 1 to {_LONGEST_NAME} characters"
+
+
+def _fault(name: object) -> str | None:
+    return _fault_of(name) if isinstance(name, str) else _A_TEXT
+
+
+@functools.lru_cache(maxsize=4096)
+def _fault_of(name: str) -> str | None:
+    """What is wrong with a step's name. Asked at every step of every call, mostly for the same names."""
+    if not 0 < len(name) <= _LONGEST_NAME:
+        return _A_TEXT
     if "#" in name or name.startswith("$") or "\0" in name or not name.isprintable():
-        raise Mistake(
-            f"a step's name has no '#', no control characters and no '$' in front ({where}): got {name!r:.60}"
-        )
+        return "has no '#', no control characters and no '$' in front"
+    return None

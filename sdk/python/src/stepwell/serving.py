@@ -22,12 +22,15 @@ def serve(app: "App", *, host: str, port: int, path: str, url: str | None) -> No
     """Serve until the process is stopped."""
     try:
         import uvicorn
+
+        from stepwell_protocol.serving import OneWrite, settle_memory
     except ImportError:
         raise ConfigurationError("app.serve needs uvicorn: install `stepwell[serve]`") from None
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket] | None = None) -> None:
             await super().startup(sockets=sockets)
+            settle_memory()
             self.announcing = asyncio.create_task(_announce(app, address))
 
         async def shutdown(self, sockets: list[socket] | None = None) -> None:
@@ -41,9 +44,11 @@ def serve(app: "App", *, host: str, port: int, path: str, url: str | None) -> No
         Asgi(app, path=path),
         host=host,
         port=port,
-        http="httptools",
+        http=OneWrite,
         lifespan="off",
         access_log=False,
+        proxy_headers=False,
+        server_header=False,
         log_level="warning",
     )
     Server(config).run()

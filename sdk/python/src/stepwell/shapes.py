@@ -10,7 +10,7 @@ import functools
 import inspect
 import types
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Annotated, Any, Final, Generic, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Generic, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 import pydantic_core
 from pydantic import JsonValue, PydanticUserError, TypeAdapter, ValidationError
@@ -22,6 +22,7 @@ from stepwell_protocol.strict_json import StrictJsonError, prescan
 T = TypeVar("T")
 
 _MOST_FUNCTIONS: Final = 10_000
+_PLAINLY_ANNOTATED: Final = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, type)
 
 
 class NotJson(Exception):
@@ -31,10 +32,12 @@ class NotJson(Exception):
 class Shape(Generic[T]):
     """The way of one type into JSON and back."""
 
-    __slots__ = ("_adapter", "name")
+    __slots__ = ("_adapter", "_dump", "_load", "name")
 
     def __init__(self, adapter: TypeAdapter[T] | None, *, name: str) -> None:
         self._adapter = adapter
+        self._dump: Callable[..., bytes] = pydantic_core.to_json if adapter is None else adapter.serializer.to_json
+        self._load: Callable[[bytes], Any] = _from_json if adapter is None else adapter.validator.validate_json
         self.name = name
 
     def dump(self, value: T) -> bytes:
@@ -45,11 +48,11 @@ class Shape(Generic[T]):
         """
         try:
             if self._adapter is None:
-                data = pydantic_core.to_json(value)
+                data = self._dump(value)
                 if b"NaN" in data or b"Infinity" in data:
                     pydantic_core.from_json(data, allow_inf_nan=False)
             else:
-                data = self._adapter.dump_json(value, by_alias=True, round_trip=True, warnings="error")
+                data = self._dump(value, by_alias=True, round_trip=True, warnings="error")
             prescan(data, place="it")
         except pydantic_core.PydanticSerializationError as error:
             expected = "" if self._adapter is None else f" (it is annotated as {self.name})"
@@ -67,14 +70,12 @@ class Shape(Generic[T]):
             NotJson: the JSON does not fit the annotated type.
         """
         try:
-            if self._adapter is None:
-                plain: T = pydantic_core.from_json(data, allow_inf_nan=False)
-                return plain
-            return self._adapter.validate_json(data)
+            restored: T = self._load(data)
         except ValidationError as error:
             raise NotJson(f"does not fit {self.name}: {_complaints(error)}") from None
         except ValueError as error:
             raise NotJson(f"is not JSON: {_first_line(error)}") from None
+        return restored
 
     def restore(self, parsed: Any) -> T:
         """Restore a value from JSON that is parsed already.
@@ -90,6 +91,10 @@ class Shape(Generic[T]):
     def schema(self) -> dict[str, Any] | None:
         """The type's JSON Schema, or None for plain JSON."""
         return None if self._adapter is None else self._adapter.json_schema(by_alias=True, mode="validation")
+
+
+def _from_json(data: bytes) -> Any:
+    return pydantic_core.from_json(data, allow_inf_nan=False)
 
 
 PLAIN: Final[Shape[Any]] = Shape(None, name="JSON")
@@ -121,25 +126,31 @@ def returned_by(function: Callable[..., Any]) -> Shape[Any]:
     Raises:
         Mistake: the annotation cannot be resolved, or values of it cannot be restored from JSON.
     """
-    target = _annotated(function)
+    target = function if type(function) is types.FunctionType else _annotated(function)
     if isinstance(target, type):
         return shape_of(target)
-    declared = getattr(target, "__annotations__", None)
-    if not declared or "return" not in declared:
+    annotation = (getattr(target, "__annotations__", None) or {}).get("return", _UNKNOWN)
+    if annotation is _UNKNOWN:
         return PLAIN
-    key = (getattr(target, "__code__", target), declared["return"])
-    try:
-        found = _by_function.get(key)
-    except TypeError:
-        return shape_of(_returned(target))
-    if found is None:
-        if len(_by_function) >= _MOST_FUNCTIONS:
-            _by_function.clear()
-        found = _by_function[key] = shape_of(_returned(target))
-    return found
+    code = getattr(target, "__code__", target)
+    known = _by_code.get(id(code))
+    if known is not None and known.code is code and known.annotation == annotation:
+        return known.shape
+    shape = shape_of(_returned(target))
+    if len(_by_code) >= _MOST_FUNCTIONS:
+        _by_code.clear()
+    _by_code[id(code)] = _Known(code, annotation, shape)
+    return shape
 
 
-_by_function: Final[dict[Any, Shape[Any]]] = {}
+class _Known(NamedTuple):
+    code: object  # kept, so that nothing else gets its id
+    annotation: Any
+    shape: Shape[Any]
+
+
+_UNKNOWN: Final = object()
+_by_code: Final[dict[int, _Known]] = {}
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
@@ -162,7 +173,7 @@ def _annotated(function: Callable[..., Any]) -> Any:
     target: Any = function
     while isinstance(target, functools.partial):
         target = target.func
-    if isinstance(target, types.FunctionType | types.MethodType | types.BuiltinFunctionType | type):
+    if isinstance(target, _PLAINLY_ANNOTATED):
         return target
     return type(target).__call__
 

@@ -9,8 +9,9 @@ from pydantic import JsonValue
 
 from stepwell import making
 from stepwell.context import ReceivedEvent, RunContext
-from stepwell.later import Later, RunLater, caller
+from stepwell.later import Later, RunLater
 from stepwell.making import Duration
+from stepwell.place import caller
 from stepwell.turn import Turn
 
 P = ParamSpec("P")

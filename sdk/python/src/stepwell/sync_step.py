@@ -11,8 +11,9 @@ from pydantic import JsonValue
 
 from stepwell import making
 from stepwell.context import ReceivedEvent, RunContext
-from stepwell.later import Later, RunLater, caller
+from stepwell.later import Later, RunLater
 from stepwell.making import Duration
+from stepwell.place import caller
 from stepwell.thread_turn import ThreadTurn, drive
 
 P = ParamSpec("P")

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from stepwell.current import CurrentStep, running
 from stepwell.errors import Interrupt, Mistake
 from stepwell.failures import as_data
+from stepwell.place import Place
 from stepwell.replay import Reached, Replay, unreached_mistake
 from stepwell_protocol.wire import (
     CheckpointItem,
@@ -78,7 +79,7 @@ class Turn(ABC):
         self.call = invoke.call
         self.now = around.now
         self.replay = Replay(invoke.steps, pending=invoke.pending)
-        self.unawaited: dict[object, str] = {}
+        self.unawaited: dict[object, Place] = {}
         self.seq = invoke.call.seq if invoke.call else 0
         self.closed = False
         self.lost = False
@@ -98,7 +99,7 @@ class Turn(ABC):
         """When the call's time is up, in unix milliseconds; None under version 1 of the wire."""
         return self._end_by if self.call is not None else None
 
-    def check(self, where: str) -> None:
+    def check(self, where: Place) -> None:
         """What every use of `step` must pass: the call goes on, and no step is running around it."""
         if self.closed:
             raise Interrupt
@@ -117,7 +118,7 @@ class Turn(ABC):
             self.mistake = mistake
         return mistake
 
-    def reach(self, name: str, *, type: str, where: str) -> Reached:
+    def reach(self, name: str, *, type: str, where: Place) -> Reached:
         """Look a step up."""
         self.check(where)
         try:
@@ -237,7 +238,7 @@ class Turn(ABC):
 
     def _look_for_mistakes(self) -> None:
         if self.unawaited:
-            listed = ", ".join(sorted(set(self.unawaited.values()))[:5])
+            listed = ", ".join(sorted({str(place) for place in self.unawaited.values()})[:5])
             self.mistake = Mistake(f"a step was made but never awaited: write `await` in front of it, at {listed}")
         elif waiting := self._unfinished():
             listed = ", ".join(map(repr, waiting))

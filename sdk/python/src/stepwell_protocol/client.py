@@ -19,11 +19,11 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from stepwell_protocol import limits
-from stepwell_protocol.connection import Connection, Response
+from stepwell_protocol.connection import Connection, Deadline, Response
 from stepwell_protocol.http_errors import ConnectionLost, NotSent, RequestRefused, ResponseTimeout
 from stepwell_protocol.origin import Origin
 
-__all__ = ["HttpClient", "Response"]
+__all__ = ["Deadline", "HttpClient", "Response"]
 
 _MOST_TARGETS: Final = 4096
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
@@ -79,12 +79,13 @@ class HttpClient:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
-        timeout: float | None = None,
+        timeout: float | Deadline | None = None,
         max_response: int | None = None,
         send_by: float | None = None,
     ) -> Response:
         """Send one request and give its answer, whatever its status.
 
+        `timeout`: how long all of it may take, in seconds, or a `Deadline`, which can be moved on meanwhile.
         `send_by`: a time of `time.monotonic()` after which the request is not sent any more, however long connecting took
         or the process was stopped; NotSent is raised then.
 
@@ -97,11 +98,12 @@ class HttpClient:
         target = self._targets.get((method, url)) or self._target(method, url)
         head = b"%b%bcontent-length: %d\r\n\r\n" % (target.head, self._headers(headers), len(body))
         now = loop.time()
-        deadline = now + (self._timeout if timeout is None else timeout)
-        if deadline <= now:
+        deadline = timeout if isinstance(timeout, Deadline) else Deadline(self._timeout if timeout is None else timeout)
+        deadline.at = now + deadline.seconds
+        if deadline.at <= now:
             raise NotSent("no time is left for the request")
         connection = target.origin.take(now) or await target.origin.acquire(
-            deadline=deadline, connect_timeout=self._connect_timeout
+            deadline=deadline.at, connect_timeout=self._connect_timeout
         )
         if send_by is not None and time.monotonic() >= send_by:
             connection.abort()
@@ -110,8 +112,8 @@ class HttpClient:
         limit = self._max_response if max_response is None else max_response
         connection.send(head + body, waiter=waiter, deadline=deadline, limit=limit)
         self._under_way.add(connection)
-        if self._timer is None or deadline < self._timer_at:
-            self._arm(deadline)
+        if self._timer is None or deadline.at < self._timer_at:
+            self._arm(deadline.at)
         try:
             return await waiter
         except asyncio.CancelledError:
@@ -205,12 +207,12 @@ class HttpClient:
         assert self._loop is not None
         self._timer = None
         now = self._loop.time()
-        late = [connection for connection in self._under_way if connection.deadline <= now]
+        late = [connection for connection in self._under_way if connection.deadline.at <= now]
         self._under_way.difference_update(late)
         for connection in late:
             connection.fail(ResponseTimeout("no complete answer in time"))
         if self._under_way:
-            self._arm(min(connection.deadline for connection in self._under_way))
+            self._arm(min(connection.deadline.at for connection in self._under_way))
 
 
 class _Target:

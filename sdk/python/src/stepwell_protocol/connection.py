@@ -36,6 +36,23 @@ class Response:
         return f"<Response {self.status}, {len(self.body)} bytes>"
 
 
+class Deadline:
+    """When a request must have been answered: `seconds` after it is begun, or after it was last moved on."""
+
+    __slots__ = ("at", "seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.at = 0.0
+
+    def extend(self) -> None:
+        """Another `seconds` from now. Harmless when the request has ended."""
+        self.at = asyncio.get_running_loop().time() + self.seconds
+
+
+_NO_DEADLINE: Final = Deadline(0.0)
+
+
 class Owner(Protocol):
     """Whoever owns connections."""
 
@@ -66,6 +83,7 @@ class Connection(asyncio.Protocol):
         "deadline",
         "idle_since",
         "keep_alive",
+        "loop",
         "waiter",
     )
 
@@ -73,18 +91,19 @@ class Connection(asyncio.Protocol):
     _parts: list[bytes]
     _response: Response | None
 
-    def __init__(self, owner: Owner, *, keep_alive: float) -> None:
+    def __init__(self, owner: Owner, *, loop: asyncio.AbstractEventLoop, keep_alive: float) -> None:
         self._owner = owner
+        self.loop = loop
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self.waiter: asyncio.Future[Response] | None = None
         self.closed = False
-        self.deadline = 0.0
+        self.deadline = _NO_DEADLINE
         self.idle_since = 0.0
         self.keep_alive = keep_alive
         self._reset(0)
 
-    def send(self, data: bytes, *, waiter: asyncio.Future[Response], deadline: float, limit: int) -> None:
+    def send(self, data: bytes, *, waiter: asyncio.Future[Response], deadline: Deadline, limit: int) -> None:
         """Write a whole request; `waiter` gets the answer or an `HttpError`. Nothing else may be under way."""
         assert self._transport is not None
         assert self.waiter is None

@@ -7,18 +7,18 @@ call has no `call`.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from stepwell_protocol.messages import NULL, InvalidMessage, an_object, optional_text, quoted, shown, text, whole
 from stepwell_protocol.strict_json import Codec
 from stepwell_protocol.strict_json import loads as strict_loads
 
 WHERE: Final = "call"
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """The event that started the run; `data` is parsed."""
 
     id: str
@@ -26,8 +26,7 @@ class Event:
     data: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """The terms of a version-2 call: fencing token, number of the exchange under it, and its times in unix ms of the
     database's clock.
     """
@@ -39,8 +38,7 @@ class Call:
     budget_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkflowStep:
+class WorkflowStep(NamedTuple):
     """The step of a workflow to run; `input` is parsed."""
 
     id: str
@@ -49,8 +47,7 @@ class WorkflowStep:
     input: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Invoke:
+class Invoke(NamedTuple):
     """One call. Either `function_id` and `event` are set, or `workflow` and `step`.
 
     `steps` maps a step's id to `{"type", "data"}` or, for a step that failed for good, `{"type", "error"}`; `results`
@@ -60,15 +57,15 @@ class Invoke:
     run_id: str
     function_id: str | None = None
     event: Event | None = None
-    steps: Mapping[str, Any] = field(default_factory=dict)
+    steps: Mapping[str, Any] = _NOTHING
     call: Call | None = None
     revision: int | None = None
-    attempts: Mapping[str, int] = field(default_factory=dict)
+    attempts: Mapping[str, int] = _NOTHING
     pending: frozenset[str] = frozenset()
     checkpoint_url: str | None = None
     workflow: str | None = None
     step: WorkflowStep | None = None
-    results: Mapping[str, Any] = field(default_factory=dict)
+    results: Mapping[str, Any] = _NOTHING
 
     @property
     def input(self) -> Any:
@@ -78,13 +75,12 @@ class Invoke:
         return self.event.data if self.event is not None else None
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """What version 2 adds when the engine writes a call to a function."""
 
     call: Call
     revision: int
-    attempts: Mapping[str, int] = field(default_factory=dict)
+    attempts: Mapping[str, int] = _NOTHING
     pending: Iterable[str] = ()
     checkpoint_url: str | None = None
 
@@ -210,6 +206,9 @@ def _encode_call(call: Call) -> bytes:
     )
 
 
+_TERMS: Final = ("token", "seq", "startBy", "endBy", "budgetMs")
+
+
 def _member(body: dict[str, Any], key: str) -> dict[str, Any]:
     value = body.get(key)
     return {} if value is None else an_object(value, key)
@@ -220,13 +219,7 @@ def _decode_call(body: dict[str, Any]) -> Call | None:
         return None
     call = an_object(body["call"], "call")
     try:
-        return Call(
-            token=whole(call, "token"),
-            seq=whole(call, "seq"),
-            start_by=whole(call, "startBy"),
-            end_by=whole(call, "endBy"),
-            budget_ms=whole(call, "budgetMs"),
-        )
+        return Call(*[whole(call, key) for key in _TERMS])
     except InvalidMessage as error:
         raise error.inside("call") from None
 

@@ -8,6 +8,7 @@ as `RunError` when it does not.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from stepwell_protocol import limits
 
@@ -39,8 +40,7 @@ class ErrorData:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class StepDone:
+class StepDone(NamedTuple):
     """A step ran and gave `data`; `ms` is how long its own code took, where the app measured it."""
 
     id: str

@@ -80,7 +80,7 @@ class Origin:
         """Take a connection back whose answer is complete."""
         self._ended(connection)
         if reusable:
-            connection.idle_since = asyncio.get_running_loop().time()
+            connection.idle_since = connection.loop.time()
             if not self._hand_over(connection):
                 self._idle.append(connection)
 
@@ -95,9 +95,10 @@ class Origin:
     async def _connect(self, until: float) -> Connection:
         self._opening += 1
         try:
+            loop = asyncio.get_running_loop()
             async with asyncio.timeout_at(until):
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: Connection(self, keep_alive=self._keep_alive),
+                _, connection = await loop.create_connection(
+                    lambda: Connection(self, loop=loop, keep_alive=self._keep_alive),
                     self._host,
                     self._port,
                     ssl=self._ssl_context,

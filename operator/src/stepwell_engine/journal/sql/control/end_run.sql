@@ -2,7 +2,7 @@
 with ended as (
     update stepwell.run
     set status = %(status)s, activity = null, reason = %(reason)s, error = %(error)s, ended_at = now(), changed = pg_current_xact_id()
-    where id = %(run_id)s and status = 'active'
+    where id = %(run_id)s and (status = 'active') is true
     returning id
 ), unwaited as (
     delete from stepwell.wait using ended where wait.run_id = ended.id

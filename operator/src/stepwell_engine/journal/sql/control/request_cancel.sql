@@ -2,5 +2,5 @@
 update stepwell.run
 set cancel_requested = true, deadline = case when %(timed_out)s then deadline end,
     activity = case when activity in ('executing', 'compensating') then activity else 'queued' end, changed = pg_current_xact_id()
-where id = %(run_id)s and status = 'active'
+where id = %(run_id)s and (status = 'active') is true
 returning id

@@ -1,6 +1,6 @@
 with resumed as (
     update stepwell.run set activity = 'queued', reason = null, changed = pg_current_xact_id()
-    where id = %(run_id)s and status = 'active' and activity = 'paused'
+    where id = %(run_id)s and (status = 'active') is true and activity = 'paused'
     returning id
 )
 insert into stepwell.journal (run_id, ordinal, entry)

@@ -14,8 +14,13 @@ with incoming as (
     where event_key.expires_at <= now()
     returning event_id
 ), event as (
-    insert into stepwell.event (id, app_id, external_id, name, data)
-    select id, app_id, external_id, name, data from incoming
+    -- A wait that this statement can't see yet was not on record when the event was sent.
+    insert into stepwell.event (id, app_id, external_id, name, data, unrouted)
+    select id, app_id, external_id, name, data, exists (
+        select from stepwell.wait
+        where wait.app_id = incoming.app_id and wait.event_name = incoming.name and wait.resolved_at is null
+    )
+    from incoming
     where key is null or id in (select event_id from claimed)
     returning id
 ), run as (

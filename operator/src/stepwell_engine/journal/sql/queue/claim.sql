@@ -30,7 +30,7 @@ with recursive apps as (
 ), begun as (
     update stepwell.run
     set activity = 'executing', reason = null, started_at = coalesce(started_at, now()), changed = pg_current_xact_id()
-    from leased where run.id = leased.run_id and run.status = 'active' and run.activity <> 'paused'
+    from leased where run.id = leased.run_id and (run.status = 'active') is true and run.activity <> 'paused'
     returning run.id, run.app_id, run.definition_id, run.kind, run.name, run.revision, run.event_ref, run.event_name, run.input,
               run.cancel_requested, run.deadline, run.started_at = now() as fresh
 )

@@ -53,7 +53,7 @@ with exchange as (
         ended_at = case when held.outcome = 'end' then now() end,
         steps = held.steps, changed = pg_current_xact_id()
     from held
-    where run.id = held.run_id and run.status = 'active'
+    where run.id = held.run_id and (run.status = 'active') is true
       and (held.outcome in ('end', 'pause', 'release') or held.outcome = 'park' and not held.woken or held.activity is not null)
 ), unwaited as (
     delete from stepwell.wait using held

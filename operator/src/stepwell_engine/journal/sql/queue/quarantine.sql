@@ -8,5 +8,5 @@ with poison as (
     from poison
 )
 update stepwell.run set activity = 'paused', reason = 'Quarantined', changed = pg_current_xact_id()
-from poison where run.id = poison.run_id and run.status = 'active'
+from poison where run.id = poison.run_id and (run.status = 'active') is true
 returning run.id

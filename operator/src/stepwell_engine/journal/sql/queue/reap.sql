@@ -17,6 +17,6 @@ with expired as materialized (
     from lost
 ), requeued as (
     update stepwell.run set activity = 'queued', changed = pg_current_xact_id()
-    from lost where run.id = lost.run_id and run.status = 'active' and run.activity <> 'paused'
+    from lost where run.id = lost.run_id and (run.status = 'active') is true and run.activity <> 'paused'
 )
 select run_id, losses from lost

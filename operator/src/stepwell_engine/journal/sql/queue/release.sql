@@ -7,4 +7,4 @@ with given as (
     returning job.run_id
 )
 update stepwell.run set activity = 'queued', changed = pg_current_xact_id()
-from given where run.id = given.run_id and run.status = 'active' and run.activity <> 'paused'
+from given where run.id = given.run_id and (run.status = 'active') is true and run.activity <> 'paused'
