@@ -32,7 +32,8 @@ async def test_moving_one_run_reads_its_own_rows_only(world: World, database_url
             await move_one(world, journal, app.id)
         await world.sql(
             """
-            insert into stepwell.run (id, app_id, definition_id, kind, name, revision, activity, trigger, event_ref, event_name, input)
+            insert into stepwell.run
+                (id, app_id, definition_id, kind, name, revision, activity, trigger, event_ref, event_name, input)
             select gen_random_uuid(), app_id, definition_id, kind, name, revision, 'sleeping', trigger, event_ref, event_name, input
             from (select * from stepwell.run limit 1) any_run, generate_series(1, %(count)s)
             """,

@@ -18,7 +18,7 @@ class Sender:
     def __init__(self, world: World, app: App, database_url: str) -> None:
         settings = Settings(database_url=database_url, sealer=Sealer(bytes(32)))
         self._app = app
-        self._transport = httpx.ASGITransport(create_app(world.journal, settings, work_made=lambda: None))
+        self._transport = httpx.ASGITransport(create_app(world.journal, settings, work_made=lambda **_: None))
 
     def signed(self, body: dict[str, object], *, now: float) -> tuple[bytes, dict[str, str]]:
         raw = json.dumps(body).encode()

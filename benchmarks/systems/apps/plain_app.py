@@ -1,26 +1,23 @@
 """An app without the SDK: version 1 of the wire by hand, on uvicorn. What the engine can do when the app costs next to nothing."""
 
-import json
 import os
-import socket
 import sys
 import time
 import urllib.request
 from collections.abc import Awaitable, Callable, MutableMapping
-from itertools import pairwise
 from typing import Any
 
 import orjson
 import uvicorn
 from benchmarks.systems.stepwell import EVENT, FUNCTION
-from benchmarks.witness import ADDRESS
+from benchmarks.witness import Teller
 
 from stepwell_protocol import headers
 from stepwell_protocol.signing import sign_v1
 
 KEY = os.environ["STEPWELL_SIGNING_KEY"]
 STARTED: dict[int, list[float]] = {}
-WITNESS = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+TELLER = Teller()
 
 Message = MutableMapping[str, Any]
 
@@ -49,9 +46,7 @@ def _next_operation(call: Message) -> bytes:
     if done < data["steps"]:
         STARTED.setdefault(data["number"], []).append(time.perf_counter())
         return b'{"op":"step","id":"s%d","data":{"ok":%d}}' % (done, done)
-    started = STARTED.pop(data["number"], [])
-    gaps = [later - earlier for earlier, later in pairwise(started)]
-    WITNESS.send(json.dumps({"number": data["number"], "gaps": gaps}).encode())
+    TELLER.tell(data["number"], STARTED.pop(data["number"], []))
     return b'{"op":"done","data":null}'
 
 
@@ -66,7 +61,6 @@ def _sync(port: int) -> None:
 
 
 def main(port: int) -> None:
-    WITNESS.connect(os.environ[ADDRESS])
     _sync(port)
     uvicorn.run(app, port=port, loop="uvloop", http="httptools", lifespan="off", access_log=False, log_level="warning")
 

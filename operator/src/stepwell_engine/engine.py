@@ -64,14 +64,18 @@ class Engine:
         router = Router(journal.waits, rest=1.0, rng=rng, work_made=worker.poke, linger=lambda: worker.linger)
         scheduler = Scheduler(journal.schedules, rest=2.0, rng=rng, work_made=worker.poke)
 
-        def work_made() -> None:
+        def work_made(*, awaited: bool = False) -> None:
             worker.poke()
-            router.poke()
+            if awaited:
+                router.poke()
+
+        def work_made_elsewhere() -> None:
+            work_made(awaited=True)
 
         def timer_set(due: datetime) -> None:
             timers.set(due)
 
-        notifier = Notifier(journal.hints, listeners={WORK: work_made}, rng=rng)
+        notifier = Notifier(journal.hints, listeners={WORK: work_made_elsewhere}, rng=rng)
         caller = Caller(clock=clock, max_connections=settings.max_runs)
         completer = Completer(journal.queue, rng=rng, linger=lambda: worker.linger)
         worker.tools = Tools(

@@ -136,11 +136,13 @@ class NewEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """An event on record. `duplicate`: it was already, and `run_ids` are the runs it started then."""
+    """An event on record. `duplicate`: it was already, and `run_ids` are the runs it started then. `awaited`: runs may wait for it,
+    which is found out by matching."""
 
     event_id: UUID
     run_ids: tuple[UUID, ...]
     duplicate: bool
+    awaited: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -187,7 +187,7 @@ class FunctionRun:
             for at, event in enumerate(op.events)
         ]
         accepted = await self._tools.intake.accept_events(events, lease=(run.run_id, run.token))
-        self._tools.work_made()
+        self._tools.work_made(awaited=any(each.awaited for each in accepted))
         return EventsSent(op.id, orjson.dumps([str(each.event_id) for each in accepted]))
 
     def _lost(self) -> _Next:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from ..clock import Clock
 from ..journal import Intake, Queue
 from ..services.completer import Completer
+from ..services.notifier import WorkMade
 from ..transport.caller import Caller
 
 
@@ -27,8 +28,7 @@ class Tools:
     """Runs of others wait for a place: don't stay on one for long."""
     timer_set: Callable[[datetime], None]
     """A wait with this due time is on record."""
-    work_made: Callable[[], None]
-    """Events were accepted: there may be runs to claim and waits to match."""
+    work_made: WorkMade
 
 
 #: How long a worker stays on one run while others wait.

@@ -6,11 +6,10 @@ answers a traceback.
 """
 
 import random
-from collections.abc import Callable
 
 from ..clock import SystemClock
 from ..journal import Journal
-from ..services.notifier import Notifier
+from ..services.notifier import Notifier, WorkMade
 from ..settings import Settings
 from .app import Application, Gateway, application_of
 from .checkpoint import Checkpoints
@@ -26,7 +25,7 @@ def create_app(
     journal: Journal,
     settings: Settings,
     *,
-    work_made: Callable[[], None] | None = None,
+    work_made: WorkMade | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Application:
     """The gateway over an open journal. Without `work_made`, workers in other processes are told by a hint."""

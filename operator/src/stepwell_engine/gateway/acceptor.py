@@ -5,21 +5,19 @@ that is safe, without one the event may have been accepted.
 """
 
 import asyncio
-from collections.abc import Callable
 
 from ..journal import Intake
 from ..model import Accepted, NewEvent
 from ..services.gathering import Gathering
+from ..services.notifier import WorkMade
 
 _MOST_EVENTS = 300
 
 
 class Acceptor:
-    """`accepted` is called after each commit that made work."""
-
-    def __init__(self, intake: Intake, *, accepted: Callable[[], None]) -> None:
+    def __init__(self, intake: Intake, *, work_made: WorkMade) -> None:
         self._intake = intake
-        self._accepted = accepted
+        self._work_made = work_made
         self._gathering: Gathering[NewEvent, Accepted] = Gathering(
             self._commit, most=_MOST_EVENTS, flushers=2, name="acceptor"
         )
@@ -35,4 +33,4 @@ class Acceptor:
         for (_, future), answer in zip(batch, accepted, strict=True):
             if not future.done():
                 future.set_result(answer)
-        self._accepted()
+        self._work_made(awaited=any(each.awaited for each in accepted))

@@ -8,6 +8,7 @@ from ..errors import Conflict, InvalidInput, NotFound, StepwellError
 from ..journal import Journal
 from ..journal.definitions import Served
 from ..model import App, AppSettings, NewEvent
+from ..services.notifier import WorkMade
 from .acceptor import Acceptor
 from .checkpoint import Checkpoints
 from .http import Answer, Receive, Request, Scope, Send, json_answer, problem, read, send_answer
@@ -24,12 +25,12 @@ class Gateway:
     """One route, one method. `work_made` is called after a commit that may have made work for a worker."""
 
     def __init__(
-        self, journal: Journal, *, identity: Identity, work_made: Callable[[], None], checkpoints: Checkpoints | None
+        self, journal: Journal, *, identity: Identity, work_made: WorkMade, checkpoints: Checkpoints | None
     ) -> None:
         self._journal = journal
         self._identity = identity
         self._work_made = work_made
-        self._acceptor = Acceptor(journal.intake, accepted=work_made)
+        self._acceptor = Acceptor(journal.intake, work_made=work_made)
         self._checkpoints = checkpoints
 
     async def answer(self, request: Request) -> Answer:

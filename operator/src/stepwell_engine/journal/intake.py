@@ -74,7 +74,12 @@ class Intake:
             if run.event_id is not None:
                 started.setdefault(run.event_id, []).append(run_id)
         return [
-            Accepted(event_id=event_id, run_ids=tuple(started.get(event_id, ())), duplicate=False)
+            Accepted(
+                event_id=event_id,
+                run_ids=tuple(started.get(event_id, ())),
+                duplicate=False,
+                awaited=accepted[event_id],
+            )
             if event_id in accepted
             else repeats[event.app_id, event.key]
             for event_id, event in incoming
@@ -92,8 +97,7 @@ class Intake:
     ) -> tuple[UUID, bool]:
         """Start one run by hand. Answers (run id, whether it is new).
         Raises NotFound for an unknown or retired definition, Conflict for a suspended one."""
-        keyed = idempotency_key is not None
-        async with self._database.transaction() if keyed else self._database.connection() as connection:
+        async with self._database.connection() as connection:
             async with connection.cursor(row_factory=dict_row) as cursor:
                 await cursor.execute(
                     statement("definitions/get_definition"), {"app_id": app_id, "kind": kind, "name": name}
@@ -104,10 +108,6 @@ class Intake:
             if row["suspended"]:
                 raise Conflict(f"{kind} {name!r} is suspended: set spec.suspend to false first")
             run_id = self._ids.uuid7()
-            if idempotency_key is not None:
-                first = await self._claim_key(connection, int(row["id"]), idempotency_key, run_id)
-                if first != run_id:
-                    return first, False
             policies = await self._policies_of(connection, {(int(row["id"]), int(row["revision"]))})
             policy = policies[int(row["id"]), int(row["revision"])]
             run = NewRun(
@@ -125,8 +125,14 @@ class Intake:
                 run_timeout=policy.run_timeout,
                 start_timeout=policy.start_timeout,
             )
-            await self._insert(connection, [run_id], [run], [False])
-        return run_id, True
+            if run_id in await self._insert(connection, [run_id], [run], [False], key=idempotency_key):
+                return run_id, True
+            found = await connection.execute(
+                statement("intake/find_idempotent_run"), {"definition_id": run.definition_id, "key": idempotency_key}
+            )
+            first = await found.fetchone()
+        assert first is not None, "a run is refused only for a key that another one holds"
+        return UUID(str(first[0])), False
 
     async def get_run(self, app_id: str, run_id: UUID) -> bytes | None:
         """A run as its own app may see it, as JSON; output and error byte for byte. None: this app has no such run."""
@@ -218,18 +224,6 @@ class Intake:
                 )
         return runs, held
 
-    async def _claim_key(self, connection: Connection, definition_id: int, key: str, run_id: UUID) -> UUID:
-        parameters = {"definition_id": definition_id, "key": key}
-        row = await (
-            await connection.execute(
-                statement("intake/claim_idempotency_key"), {**parameters, "run_id": run_id, "window": WINDOW}
-            )
-        ).fetchone()
-        if row is None:
-            row = await (await connection.execute(statement("intake/find_idempotent_run"), parameters)).fetchone()
-        assert row is not None
-        return UUID(str(row[0]))
-
     async def _policies_of(
         self, connection: Connection, wanted: set[tuple[int, int]]
     ) -> dict[tuple[int, int], Policies]:
@@ -263,9 +257,12 @@ class Intake:
         held: Sequence[bool],
         *,
         delay: timedelta = timedelta(),
+        key: str | None = None,
         events: Sequence[tuple[UUID, NewEvent]] = (),
-    ) -> set[UUID]:
-        """Answers the ids of the events that were accepted: all but the repeats."""
+    ) -> dict[UUID, bool]:
+        """Answers the ids of the events and of the runs that were accepted, all but the repeats. True: an event
+        that runs may wait for.
+        `key`: the idempotency key of the one run."""
         cursor = await connection.execute(
             statement("intake/accept"),
             {
@@ -294,9 +291,10 @@ class Intake:
                 "start_timeouts": Intervals(run.start_timeout for run in runs),
                 "priorities": Integers(run.priority for run in runs),
                 "delays": Intervals(delay for _ in runs),
+                "run_keys": Texts(key for _ in runs),
             },
         )
-        return {row[0] for row in await cursor.fetchall()}
+        return {row[0]: bool(row[1]) for row in await cursor.fetchall()}
 
 
 def _duration(text: str | None) -> timedelta | None:

@@ -8,6 +8,7 @@ import contextlib
 import random
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from typing import Protocol
 
 from ..errors import Unavailable
 from ..journal.hints import Hints
@@ -20,6 +21,13 @@ _CHECK = 0.5
 WORK = "work"
 
 
+class WorkMade(Protocol):
+    """What is called after a commit that may have made work: there may be runs to claim and, when `awaited`, events that runs wait
+    for."""
+
+    def __call__(self, *, awaited: bool = False) -> None: ...
+
+
 class Notifier(Service):
     """`listeners`: what to do when a hint of that name arrives; none are needed to send hints."""
 
@@ -30,7 +38,7 @@ class Notifier(Service):
         self._wanted: set[str] = set()
         self._sending: asyncio.Task[None] | None = None
 
-    def work_made(self) -> None:
+    def work_made(self, *, awaited: bool = False) -> None:  # noqa: ARG002 - one hint stands for both
         """There may be runs to claim and events to match."""
         self._wanted.add(WORK)
         if self._sending is None or self._sending.done():

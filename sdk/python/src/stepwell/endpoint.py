@@ -196,9 +196,8 @@ class Endpoint:
                 ops = await turn.run(lambda: handler.function(step, *given), encode=handler.encode)
             else:
                 ops = await turn.run(handler.function(Step(turn), *given), encode=handler.encode)
-        for op in ops:
-            if isinstance(op, RunError):
-                log.error("run %s of %s: %s: %s", invoke.run_id, handler.name, op.error.name, op.error.message)
+        if ops and isinstance(ops[-1], RunError):
+            log.error("run %s of %s: %s: %s", invoke.run_id, handler.name, ops[-1].error.name, ops[-1].error.message)
         return ops, turn.seq
 
     async def _one_step(self, invoke: Invoke, request: Request) -> list[Operation]:

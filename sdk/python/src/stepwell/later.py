@@ -46,12 +46,13 @@ class Later(Awaitable[R], Generic[R]):
         self._awaited = True
         turn = self._turn
         turn.unawaited.pop(self, None)
-        self.id, state, _ = turn.reach(self.name, type=self.type, where=self.where)
+        self.id, state, entry = turn.reach(self.name, type=self.type, where=self.where)
+        if entry is not None:
+            return self._journaled(entry)
         if state is State.FRESH:
             yield from self._begin().__await__()
-        if state is State.FRESH or state is State.PENDING:
-            yield from turn.wait(self.id).__await__()
-            turn.replay.close(self.id)
+        yield from turn.wait(self.id).__await__()
+        turn.replay.close(self.id)
         return self.result()
 
     def result(self) -> R:
@@ -61,8 +62,9 @@ class Later(Awaitable[R], Generic[R]):
             StepFailed: the step failed for good.
         """
         entry = self._turn.replay.journal.get(self.id)
-        if entry is None:
-            return self._from_this_call()
+        return self._from_this_call() if entry is None else self._journaled(entry)
+
+    def _journaled(self, entry: Mapping[str, Any]) -> R:
         if "error" in entry:
             raise StepFailed(self.id, _error_of(entry["error"]))
         try:

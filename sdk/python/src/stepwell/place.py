@@ -5,21 +5,20 @@ printed.
 import sys
 from itertools import islice
 from types import CodeType
-from typing import NamedTuple
 
 
-class Place(NamedTuple):
-    """An instruction of the user's code; as text "file:line"."""
+class Place(tuple[CodeType, int]):
+    """A code object and the index of an instruction in it; as text "file:line"."""
 
-    code: CodeType
-    instruction: int
+    __slots__ = ()
 
     def __str__(self) -> str:
-        line = next(islice(self.code.co_positions(), self.instruction // 2, None))[0]
-        return f"{self.code.co_filename}:{line or self.code.co_firstlineno}"
+        code, instruction = self
+        line = next(islice(code.co_positions(), instruction // 2, None))[0]
+        return f"{code.co_filename}:{line or code.co_firstlineno}"
 
 
 def caller(depth: int) -> Place:
     """The place that called the function which asks (`depth` 0), or one further out."""
     frame = sys._getframe(depth + 1)  # noqa: SLF001 - the documented way to one frame; inspect.stack() reads source files
-    return Place(frame.f_code, frame.f_lasti)
+    return Place((frame.f_code, frame.f_lasti))

@@ -49,6 +49,7 @@ def serve(app: "App", *, host: str, port: int, path: str, url: str | None) -> No
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        date_header=False,
         log_level="warning",
     )
     Server(config).run()

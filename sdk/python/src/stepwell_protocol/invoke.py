@@ -10,7 +10,17 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from stepwell_protocol.messages import NULL, InvalidMessage, an_object, optional_text, quoted, shown, text, whole
+from stepwell_protocol.messages import (
+    NULL,
+    InvalidMessage,
+    an_object,
+    optional_text,
+    quoted,
+    shown,
+    text,
+    whole,
+    wholes,
+)
 from stepwell_protocol.strict_json import Codec
 from stepwell_protocol.strict_json import loads as strict_loads
 
@@ -206,9 +216,6 @@ def _encode_call(call: Call) -> bytes:
     )
 
 
-_TERMS: Final = ("token", "seq", "startBy", "endBy", "budgetMs")
-
-
 def _member(body: dict[str, Any], key: str) -> dict[str, Any]:
     value = body.get(key)
     return {} if value is None else an_object(value, key)
@@ -219,7 +226,7 @@ def _decode_call(body: dict[str, Any]) -> Call | None:
         return None
     call = an_object(body["call"], "call")
     try:
-        return Call(*[whole(call, key) for key in _TERMS])
+        return Call(*wholes(call, "token", "seq", "startBy", "endBy", "budgetMs"))
     except InvalidMessage as error:
         raise error.inside("call") from None
 
@@ -250,6 +257,8 @@ def _decode_step(body: dict[str, Any]) -> WorkflowStep:
 
 def _decode_attempts(body: dict[str, Any]) -> dict[str, int]:
     attempts = _member(body, "attempts")
+    if not attempts:
+        return attempts
     for name in attempts:
         try:
             whole(attempts, name)
@@ -259,7 +268,9 @@ def _decode_attempts(body: dict[str, Any]) -> dict[str, int]:
 
 
 def _decode_pending(body: dict[str, Any]) -> frozenset[str]:
-    pending = body.get("pending") or ()
+    pending = body.get("pending")
+    if not pending:
+        return frozenset()
     if not isinstance(pending, (list, tuple)) or not all(type(name) is str for name in pending):
         raise InvalidMessage("pending", "must be an array of step ids")
     return frozenset(pending)

@@ -8,7 +8,7 @@ Unknown members are ignored, so that either side can be newer.
 import json
 from datetime import datetime
 from json.encoder import encode_basestring_ascii
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from stepwell_protocol import limits
 from stepwell_protocol.times import InvalidTime, parse_time
@@ -93,6 +93,14 @@ def whole(holder: dict[str, Any], key: str, *, least: int = 0) -> int:
         got = "it is missing" if key not in holder else f"got {shown(value)}"
         raise InvalidMessage(key, f"must be a whole number of at least {least}; {got}")
     return value
+
+
+def wholes(holder: dict[str, Any], *keys: str) -> list[int]:
+    """Several of them, in the order of `keys`."""
+    values = [holder.get(key) for key in keys]
+    if all(type(value) is int and 0 <= value <= LONGEST_INT for value in values):
+        return cast("list[int]", values)
+    return [whole(holder, key) for key in keys]
 
 
 def optional_number(holder: dict[str, Any], key: str) -> float | None:

@@ -23,6 +23,7 @@ TOLERANCE_S: Final = 300
 
 _HEX: Final = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 _TIME: Final = re.compile(r"t=([0-9]{1,12})", re.ASCII)
+_ONE_SIGNATURE: Final = re.compile(r"t=([1-9][0-9]{0,11}),v1=([0-9a-f]{64})", re.ASCII)
 _MOST_SIGNATURES: Final = 8
 _CLOCKS: Final = "check the clocks of both machines"
 
@@ -100,6 +101,8 @@ def verify_v2(
 def _parts(header: str | None) -> tuple[int, list[bytes]]:
     if not header:
         raise SignatureMalformed("the signature is missing")
+    if usual := _ONE_SIGNATURE.fullmatch(header):
+        return int(usual[1]), [bytes.fromhex(usual[2])]
     first, *rest = header.split(",", _MOST_SIGNATURES + 1)
     time = _TIME.fullmatch(first.strip())
     named = [part.strip() for part in rest[:_MOST_SIGNATURES]]
