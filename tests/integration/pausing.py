@@ -5,7 +5,8 @@ stops ahead of that query file's statement, `before("commit")` with everything d
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+import re
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar, cast
 
@@ -15,6 +16,7 @@ from stepwell_engine.journal import Database
 from stepwell_engine.journal.database import Connection, statement
 
 _PATIENCE = 10.0
+_WRITES = re.compile(r"\b(insert into|update|delete from)\b")
 
 T = TypeVar("T")
 
@@ -124,6 +126,15 @@ class Pausing(Database):
                 await pause.stop()
             finally:
                 self._pauses.pop(place, None)
+
+    async def run(self, name: str, parameters: Mapping[str, object]) -> list[Any]:
+        text = statement(name)
+        await self.arrive(text)
+        async with self._real.transaction():
+            rows = await (await self._real.execute(text, parameters)).fetchall()
+            if _WRITES.search(text):
+                await self.arrive("commit")
+            return rows
 
     @asynccontextmanager
     async def connection(self, *, duty: bool = False) -> AsyncIterator[Connection]:

@@ -42,6 +42,11 @@ class Array:
         else:
             self.binary = _EMPTY.pack(0, 0, oid)
 
+    @property
+    def oid(self) -> int:
+        """Postgres's number for the type of the array."""
+        return _OIDS[type(self)][1]
+
     @staticmethod
     def write(value: Any) -> bytes:
         """One element, its length in four bytes in front."""

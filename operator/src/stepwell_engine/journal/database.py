@@ -2,18 +2,19 @@
 
 Every statement stands in a file of its own under `sql/<part>/<method>.sql` and is sent as it is, with named parameters.
 Two pools, so that a burst of starts or page views can never keep a lease from being renewed: `main` for everything, `duty`
-for renewal, reaping and hints. Connections are in autocommit; a transaction is always explicit, and never spans an HTTP
-call. When Postgres is away, callers get `Unavailable` after `timeout`; the pools reconnect by themselves with backoff.
+for renewal, reaping and hints; and `lanes` for what is sent all the time. Connections are in autocommit; a transaction is
+always explicit, and never spans an HTTP call. When Postgres is away, callers get `Unavailable` after `timeout`; the pools
+reconnect by themselves with backoff.
 
 A process that freezes, or is cut off, inside a transaction keeps its row locks: its connection looks well from outside.
 Postgres therefore ends a transaction that nobody goes on with for ten seconds; who wakes later gets `Unavailable`.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib.resources import files
-from typing import Any, LiteralString
+from typing import Any, Final, LiteralString, Protocol
 
 import psycopg
 from psycopg import AsyncConnection
@@ -22,6 +23,9 @@ from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ..errors import InvalidInput, Refused, Unavailable
+from .lanes import Lanes
+
+_MOST_LANES: Final = 4
 
 Connection = AsyncConnection[TupleRow]
 Lost = (
@@ -36,6 +40,23 @@ Lost = (
 def statement(name: str) -> LiteralString:
     """The text of `sql/<name>.sql`."""
     return files(__package__).joinpath(f"sql/{name}.sql").read_text()
+
+
+class Statements(Protocol):
+    """What runs single statements: the database itself, each in a commit of its own, or a transaction."""
+
+    async def run(self, name: str, parameters: Mapping[str, object]) -> list[TupleRow]:
+        """Run `sql/<name>.sql`; its rows."""
+
+
+class Within:
+    """Statements inside a transaction that is open on this connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def run(self, name: str, parameters: Mapping[str, object]) -> list[TupleRow]:
+        return await (await self._connection.execute(statement(name), parameters)).fetchall()
 
 
 class Database:
@@ -76,6 +97,7 @@ class Database:
             reconnect_timeout=60,
             configure=_configure,
         )
+        self._lanes = Lanes(self._lane, most=_MOST_LANES)
 
     @classmethod
     async def open(cls, url: str, *, size: int = 8, timeout: float = 10.0) -> "Database":
@@ -107,8 +129,20 @@ class Database:
         return "it answers, but too slowly"
 
     async def close(self) -> None:
+        self._lanes.close()
         await self._main.close()
         await self._duty.close()
+
+    async def run(self, name: str, parameters: Mapping[str, object]) -> list[TupleRow]:
+        """One statement, `sql/<name>.sql`, in a commit of its own; its rows. Raises as `connection` does."""
+        try:
+            return await self._lanes.execute(statement(name), parameters)
+        except (psycopg.IntegrityError, psycopg.DataError) as error:
+            raise _refused(error) from error
+        except Lost as error:
+            self._lanes.drop_idle()
+            await self._main.check()
+            raise _away(error) from error
 
     @asynccontextmanager
     async def connection(self, *, duty: bool = False) -> AsyncIterator[Connection]:
@@ -119,11 +153,11 @@ class Database:
             async with pool.connection() as connection:
                 yield connection
         except (psycopg.IntegrityError, psycopg.DataError) as error:
-            raise Refused(f"Postgres refused a row: {str(error).splitlines()[0]}") from error
+            raise _refused(error) from error
         except Lost as error:
             # A broken pool is told at once, instead of finding out connection by connection.
             await pool.check()
-            raise Unavailable(f"Postgres is away: {str(error).strip() or type(error).__name__}") from error
+            raise _away(error) from error
 
     @asynccontextmanager
     async def transaction(self, *, duty: bool = False) -> AsyncIterator[Connection]:
@@ -133,6 +167,19 @@ class Database:
     async def dedicated(self) -> Connection:
         """A connection of its own, for LISTEN; the caller closes it."""
         return await AsyncConnection.connect(self.url, **self._options)
+
+    async def _lane(self) -> Connection:
+        connection = await self.dedicated()
+        await _configure(connection)
+        return connection
+
+
+def _refused(error: psycopg.Error) -> Refused:
+    return Refused(f"Postgres refused a row: {str(error).splitlines()[0]}")
+
+
+def _away(error: Exception) -> Unavailable:
+    return Unavailable(f"Postgres is away: {str(error).strip() or type(error).__name__}")
 
 
 async def _configure(connection: Connection) -> None:

@@ -12,10 +12,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 import orjson
-from psycopg.rows import dict_row
 
 from stepwell_protocol.durations import parse_duration
 
@@ -26,7 +26,7 @@ from ..expressions import ExpressionError
 from ..failpoints import failpoint
 from ..model import Accepted, Kind, NewEvent, NewRun, Trigger
 from .arrays import Bigints, Booleans, Byteas, Integers, Intervals, Texts, Uuids
-from .database import Connection, Database, statement
+from .database import Connection, Database, Statements, Within, statement
 
 #: How long event ids and idempotency keys answer repeats.
 WINDOW = timedelta(hours=24)
@@ -41,6 +41,19 @@ class Policies:
     priority: int
     run_timeout: timedelta | None
     start_timeout: timedelta | None
+
+
+class _Match(NamedTuple):
+    """A row of `match_triggers`."""
+
+    app_id: str
+    event_name: str
+    condition: str | None
+    definition_id: int
+    kind: str
+    name: str
+    revision: int
+    suspended: bool
 
 
 class Intake:
@@ -58,17 +71,21 @@ class Intake:
         `lease`: the run (and its token) that sends them. Raises LeaseLost when it is no longer held; nothing is sent then."""
         ids = [self._ids.uuid7() for _ in events]
         incoming = list(zip(ids, events, strict=True))
-        # Everything is one statement, and needs no transaction around it unless a lease must be held.
-        async with self._database.connection() if lease is None else self._database.transaction() as connection:
-            if lease is not None:
+        if lease is None:
+            # What is written is one statement, and needs no transaction around it.
+            answers = await self._accept(self._database, incoming)
+        else:
+            async with self._database.transaction() as connection:
                 await self._hold(connection, *lease)
-            runs, held = await self._triggered(connection, incoming)
-            run_ids = [self._ids.uuid7() for _ in runs]
-            accepted = await self._insert(connection, run_ids, runs, held, events=incoming)
-            repeats = await self._repeats(
-                connection, [event for event_id, event in incoming if event_id not in accepted]
-            )
+                answers = await self._accept(Within(connection), incoming)
         failpoint("after_accept")
+        return answers
+
+    async def _accept(self, statements: Statements, incoming: Sequence[tuple[UUID, NewEvent]]) -> list[Accepted]:
+        runs, held = await self._triggered(statements, incoming)
+        run_ids = [self._ids.uuid7() for _ in runs]
+        accepted = await self._insert(statements, run_ids, runs, held, events=incoming)
+        repeats = await self._repeats(statements, [event for event_id, event in incoming if event_id not in accepted])
         started: dict[UUID, list[UUID]] = {}
         for run_id, run in zip(run_ids, runs, strict=True):
             if run.event_id is not None:
@@ -97,42 +114,37 @@ class Intake:
     ) -> tuple[UUID, bool]:
         """Start one run by hand. Answers (run id, whether it is new).
         Raises NotFound for an unknown or retired definition, Conflict for a suspended one."""
-        async with self._database.connection() as connection:
-            async with connection.cursor(row_factory=dict_row) as cursor:
-                await cursor.execute(
-                    statement("definitions/get_definition"), {"app_id": app_id, "kind": kind, "name": name}
-                )
-                row = await cursor.fetchone()
-            if row is None or row["retired"]:
-                raise NotFound(f"{kind} {name!r} is not declared in this app: apply it or sync the app first")
-            if row["suspended"]:
-                raise Conflict(f"{kind} {name!r} is suspended: set spec.suspend to false first")
-            run_id = self._ids.uuid7()
-            policies = await self._policies_of(connection, {(int(row["id"]), int(row["revision"]))})
-            policy = policies[int(row["id"]), int(row["revision"])]
-            run = NewRun(
-                app_id=app_id,
-                definition_id=int(row["id"]),
-                kind=kind,
-                name=name,
-                revision=int(row["revision"]),
-                trigger=Trigger.MANUAL,
-                event_ref=str(run_id),
-                event_name="$start",
-                input=input,
-                labels=labels or {},
-                priority=policy.priority,
-                run_timeout=policy.run_timeout,
-                start_timeout=policy.start_timeout,
-            )
-            if run_id in await self._insert(connection, [run_id], [run], [False], key=idempotency_key):
-                return run_id, True
-            found = await connection.execute(
-                statement("intake/find_idempotent_run"), {"definition_id": run.definition_id, "key": idempotency_key}
-            )
-            first = await found.fetchone()
-        assert first is not None, "a run is refused only for a key that another one holds"
-        return UUID(str(first[0])), False
+        database = self._database
+        found = await database.run("intake/find_startable", {"app_id": app_id, "kind": kind, "name": name})
+        definition_id, revision, suspended, retired = found[0] if found else (0, 0, False, True)
+        if retired:
+            raise NotFound(f"{kind} {name!r} is not declared in this app: apply it or sync the app first")
+        if suspended:
+            raise Conflict(f"{kind} {name!r} is suspended: set spec.suspend to false first")
+        run_id = self._ids.uuid7()
+        policy = (await self._policies_of(database, {(definition_id, revision)}))[definition_id, revision]
+        run = NewRun(
+            app_id=app_id,
+            definition_id=definition_id,
+            kind=kind,
+            name=name,
+            revision=revision,
+            trigger=Trigger.MANUAL,
+            event_ref=str(run_id),
+            event_name="$start",
+            input=input,
+            labels=labels or {},
+            priority=policy.priority,
+            run_timeout=policy.run_timeout,
+            start_timeout=policy.start_timeout,
+        )
+        if run_id in await self._insert(database, [run_id], [run], [False], key=idempotency_key):
+            return run_id, True
+        # A run is refused only for a key that another one holds.
+        ((first,),) = await database.run(
+            "intake/find_idempotent_run", {"definition_id": definition_id, "key": idempotency_key}
+        )
+        return UUID(str(first)), False
 
     async def get_run(self, app_id: str, run_id: UUID) -> bytes | None:
         """A run as its own app may see it, as JSON; output and error byte for byte. None: this app has no such run."""
@@ -151,11 +163,10 @@ class Intake:
         self, connection: Connection, run_id: UUID, run: NewRun, *, delay: timedelta = timedelta()
     ) -> None:
         """A run that a schedule or a rerun starts, inside the caller's transaction; priority and timeout are its revision's."""
-        policy = (await self._policies_of(connection, {(run.definition_id, run.revision)}))[
-            run.definition_id, run.revision
-        ]
+        revision = (run.definition_id, run.revision)
+        policy = (await self._policies_of(Within(connection), {revision}))[revision]
         run = replace(run, priority=policy.priority, run_timeout=policy.run_timeout, start_timeout=policy.start_timeout)
-        await self._insert(connection, [run_id], [run], [False], delay=delay)
+        await self._insert(Within(connection), [run_id], [run], [False], delay=delay)
 
     @staticmethod
     async def _hold(connection: Connection, run_id: UUID, token: int) -> None:
@@ -164,54 +175,54 @@ class Intake:
             raise LeaseLost(f"run {run_id} is no longer leased under token {token}")
 
     async def _repeats(
-        self, connection: Connection, events: Sequence[NewEvent]
+        self, statements: Statements, events: Sequence[NewEvent]
     ) -> dict[tuple[str, str | None], Accepted]:
         """What the first events of these keys started, whatever the state of those runs."""
         if not events:
             return {}
         parameters = {"app_ids": Texts(event.app_id for event in events), "keys": Texts(event.key for event in events)}
-        rows = await (await connection.execute(statement("intake/find_repeated"), parameters)).fetchall()
+        rows = await statements.run("intake/find_repeated", parameters)
         return {
             (app_id, key): Accepted(event_id=event_id, run_ids=tuple(run_ids), duplicate=True)
             for app_id, key, event_id, run_ids in rows
         }
 
     async def _triggered(
-        self, connection: Connection, fresh: Sequence[tuple[UUID, NewEvent]]
+        self, statements: Statements, fresh: Sequence[tuple[UUID, NewEvent]]
     ) -> tuple[list[NewRun], list[bool]]:
         """The runs that `fresh` events start, and which of them are held because their definition is suspended."""
         if not fresh:
             return [], []
         pairs = {(event.app_id, event.name) for _, event in fresh}
-        async with connection.cursor(row_factory=dict_row) as cursor:
-            await cursor.execute(
-                statement("intake/match_triggers"),
-                {"app_ids": Texts(app_id for app_id, _ in pairs), "event_names": Texts(name for _, name in pairs)},
-            )
-            matches: dict[tuple[str, str], list[dict[str, object]]] = {}
-            for row in await cursor.fetchall():
-                matches.setdefault((row["app_id"], row["event_name"]), []).append(row)
-        wanted = {(int(str(m["definition_id"])), int(str(m["revision"]))) for found in matches.values() for m in found}
-        policies = await self._policies_of(connection, wanted)
+        rows = await statements.run(
+            "intake/match_triggers",
+            {"app_ids": Texts(app_id for app_id, _ in pairs), "event_names": Texts(name for _, name in pairs)},
+        )
+        matches: dict[tuple[str, str], list[_Match]] = {}
+        for row in rows:
+            match = _Match(*row)
+            matches.setdefault((match.app_id, match.event_name), []).append(match)
+        wanted = {(match.definition_id, match.revision) for found in matches.values() for match in found}
+        policies = await self._policies_of(statements, wanted)
         runs: list[NewRun] = []
         held: list[bool] = []
         for event_id, event in fresh:
             started: set[int] = set()
             for match in matches.get((event.app_id, event.name), ()):
-                definition_id, revision = int(str(match["definition_id"])), int(str(match["revision"]))
-                condition = match["condition"]
-                if definition_id in started or (condition is not None and not _holds(str(condition), event_id, event)):
+                if match.definition_id in started or (
+                    match.condition is not None and not _holds(match.condition, event_id, event)
+                ):
                     continue
-                started.add(definition_id)
-                policy = policies[definition_id, revision]
-                held.append(bool(match["suspended"]))
+                started.add(match.definition_id)
+                policy = policies[match.definition_id, match.revision]
+                held.append(match.suspended)
                 runs.append(
                     NewRun(
                         app_id=event.app_id,
-                        definition_id=definition_id,
-                        kind=Kind(str(match["kind"])),
-                        name=str(match["name"]),
-                        revision=revision,
+                        definition_id=match.definition_id,
+                        kind=Kind(match.kind),
+                        name=match.name,
+                        revision=match.revision,
                         trigger=Trigger.EVENT,
                         event_ref=event.deduplicate or str(event_id),
                         event_name=event.name,
@@ -225,13 +236,13 @@ class Intake:
         return runs, held
 
     async def _policies_of(
-        self, connection: Connection, wanted: set[tuple[int, int]]
+        self, statements: Statements, wanted: set[tuple[int, int]]
     ) -> dict[tuple[int, int], Policies]:
         """Revisions never change, so what was read of them once stays true."""
         missing = [key for key in wanted if key not in self._policies]
         if missing:
-            rows = await connection.execute(
-                statement("intake/get_policies"),
+            rows = await statements.run(
+                "intake/get_policies",
                 {
                     "definition_ids": Bigints(key[0] for key in missing),
                     "revisions": Integers(key[1] for key in missing),
@@ -239,7 +250,7 @@ class Intake:
             )
             if len(self._policies) > _CACHED_POLICIES:
                 self._policies.clear()
-            for definition_id, number, document in await rows.fetchall():
+            for definition_id, number, document in rows:
                 parsed = orjson.loads(document)
                 timeouts = parsed.get("timeouts") or {}
                 self._policies[definition_id, number] = Policies(
@@ -251,7 +262,7 @@ class Intake:
 
     async def _insert(
         self,
-        connection: Connection,
+        statements: Statements,
         ids: Sequence[UUID],
         runs: Sequence[NewRun],
         held: Sequence[bool],
@@ -263,8 +274,8 @@ class Intake:
         """Answers the ids of the events and of the runs that were accepted, all but the repeats. True: an event
         that runs may wait for.
         `key`: the idempotency key of the one run."""
-        cursor = await connection.execute(
-            statement("intake/accept"),
+        rows = await statements.run(
+            "intake/accept",
             {
                 "keys": Texts(event.key for _, event in events),
                 "window": WINDOW,
@@ -294,7 +305,7 @@ class Intake:
                 "run_keys": Texts(key for _ in runs),
             },
         )
-        return {row[0]: bool(row[1]) for row in await cursor.fetchall()}
+        return dict(rows)
 
 
 def _duration(text: str | None) -> timedelta | None:

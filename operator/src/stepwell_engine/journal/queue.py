@@ -148,18 +148,17 @@ class Queue:
 
         A run that ran before is read in a second transaction, under its new token: should the lease be lost in between,
         the run is left out."""
-        async with self._database.connection() as connection:
-            parameters = {
-                "owner": owner,
-                "limit": limit,
-                "lease": lease,
-                "app_ids": Texts(rooms),
-                "rooms": Integers(rooms.values()),
-            }
-            cursor = await connection.execute(statement("queue/claim"), parameters, prepare=True)
-            rows = await cursor.fetchall()
-            stray = [(row[0], row[1]) for row in rows if not row[6]]
-            if stray:
+        parameters = {
+            "owner": owner,
+            "limit": limit,
+            "lease": lease,
+            "app_ids": Texts(rooms),
+            "rooms": Integers(rooms.values()),
+        }
+        rows = await self._database.run("queue/claim", parameters)
+        stray = [(row[0], row[1]) for row in rows if not row[6]]
+        if stray:
+            async with self._database.connection() as connection:
                 parameters = {
                     "run_ids": Uuids(run_id for run_id, _ in stray),
                     "tokens": Bigints(token for _, token in stray),
@@ -206,9 +205,7 @@ class Queue:
         parameters = {**_leases(exchanges), **_entries(exchanges)}
         if not simple:
             parameters |= {**_outcomes(exchanges), **_waits(exchanges)}
-        async with self._database.connection() as connection:
-            cursor = await connection.execute(statement(query), parameters, prepare=True, binary=True)
-            return {row[0]: Held(woken=row[1]) for row in await cursor.fetchall()}
+        return {row[0]: Held(woken=row[1]) for row in await self._database.run(query, parameters)}
 
     async def find_accepted(self, exchanges: Sequence[Exchange]) -> dict[UUID, Held]:
         """Of exchanges whose commit had an unknown outcome, those that are on record. `woken` is answered true: the lease
