@@ -43,6 +43,11 @@ class Lanes:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._closed = False
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for a lane."""
+        return len(self._waiting)
+
     async def execute(self, query: str, parameters: Mapping[str, object]) -> list[TupleRow]:
         """Run one statement; its rows. Raises psycopg.Error."""
         lane = await self._take()

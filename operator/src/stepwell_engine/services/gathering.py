@@ -34,7 +34,8 @@ class Gathering(Generic[Item, Answer]):
         self._limit = flushers
         self._name = name
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
-        self._flushers: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._flushing = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._last = 0
         self._linger = linger or (lambda: _LINGER if self._last > 1 else 0.0)
@@ -44,29 +45,38 @@ class Gathering(Generic[Item, Answer]):
             self._loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = self._loop.create_future()
         self._waiting.append((item, future))
-        if len(self._flushers) < self._limit:
+        if self._flushing < self._limit:
+            self._flushing += 1
             task = self._loop.create_task(self._flush(), name=self._name)
-            self._flushers.add(task)
-            task.add_done_callback(self._flushers.discard)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return future
 
     async def drain(self) -> None:
         """Wait until everything submitted so far is answered."""
-        while self._flushers:
-            await asyncio.wait(self._flushers)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def _flush(self) -> None:
-        while self._waiting:
-            linger = self._linger()
-            if linger and len(self._waiting) < self._most:
-                await asyncio.sleep(linger)
-            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._most))]
-            self._last = len(batch)
-            if not batch:
-                break
-            try:
-                await self._commit(batch)
-            except Exception as error:  # noqa: BLE001 - handed to everybody who waits for it
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
+        try:
+            while self._waiting:
+                await self._flush_once()
+        finally:
+            # In the same breath as the last look: a task that has ended still counts as one for a turn of the loop, and what
+            # is submitted in that turn would wait for a flusher that never looks again.
+            self._flushing -= 1
+
+    async def _flush_once(self) -> None:
+        linger = self._linger()
+        if linger and len(self._waiting) < self._most:
+            await asyncio.sleep(linger)
+        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._most))]
+        if not batch:
+            return
+        self._last = len(batch)
+        try:
+            await self._commit(batch)
+        except Exception as error:  # noqa: BLE001 - handed to everybody who waits for it
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
