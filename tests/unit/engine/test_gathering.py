@@ -36,7 +36,7 @@ async def test_what_arrives_during_a_commit_goes_into_the_next_one_together() ->
     commits: list[list[int]] = []
     under_test = gathering(flushers=1, commits=commits)
     first = under_test.submit(0)
-    while not commits:
+    while not commits:  # noqa: ASYNC110 - the commit of the test itself tells
         await asyncio.sleep(0)
     others = [under_test.submit(number) for number in range(1, 5)]
     assert await asyncio.gather(first, *others) == [0, 1, 2, 3, 4]
