@@ -114,13 +114,12 @@ class Caller:
         return self._read(app, response, token=token, seq=seq())
 
     def sign(self, app: App, body: bytes, traceparent: str | None = None) -> dict[str, str]:
-        """The headers of a call, signed in the version of the wire that the app speaks."""
+        """The headers of a call: both signatures, unless the app wants the timed one only."""
         signed = {headers.CONTENT_TYPE: headers.JSON, headers.APP: app.id}
         if app.protocol >= 2:
             signed[headers.PROTOCOL] = "2"
-        if app.protocol >= 2 or app.timed_signature_only:
             signed[headers.SIGNATURE] = sign_v2(body, app.signing_keys, now=self._clock.time())
-        else:
+        if not app.timed_signature_only:
             signed[headers.SIGNATURE_V1] = sign_v1(body, app.signing_keys[0])
         if traceparent is not None:
             signed[headers.TRACEPARENT] = traceparent
