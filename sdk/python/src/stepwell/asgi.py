@@ -25,6 +25,7 @@ class Asgi:
     def __init__(self, app: "App", *, path: str | None = None) -> None:
         self._app = app
         self._path = path
+        self._connected = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -44,12 +45,14 @@ class Asgi:
         if body is None:
             await _send_reply(send, plain_reply(413, f"a body has at most {MOST_BODY:,} bytes"))
             return
-        if not self._app.client.connection.signing_keys:
+        if not self._connected:
             try:
-                await self._app.connect()
+                if not self._app.client.connection.signing_keys:
+                    await self._app.connect()
             except StepwellError as error:
                 await _send_reply(send, plain_reply(503, str(error)))
                 return
+            self._connected = True
         request = Request(scope["method"], dict(scope["headers"]), body, gone=lambda: _gone(receive))
         await _send_reply(send, await self._app.endpoint.answer(request))
 

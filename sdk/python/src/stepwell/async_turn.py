@@ -16,7 +16,6 @@ from typing import Any, Final
 
 from stepwell.current import log
 from stepwell.errors import Interrupt
-from stepwell.place import Place
 from stepwell.turn import Surroundings, Turn
 from stepwell.waiting import is_known_to_wait
 from stepwell_protocol.wire import CheckpointItem, CheckpointReply, Invoke, Operation
@@ -73,12 +72,11 @@ class AsyncTurn(Turn):
             await self._stop_branches()
         return ops
 
-    def check(self, where: Place) -> None:
+    def arrive(self) -> None:
         task = asyncio.current_task(self._loop)
         if task is not self._main and task is not None and task not in self._branches:
             self._branches.add(task)
             task.add_done_callback(self._branches.discard)
-        super().check(where)
 
     def time_out(self) -> None:
         """End the call because its time is up; code that runs is cancelled."""

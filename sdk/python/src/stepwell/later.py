@@ -15,7 +15,6 @@ from stepwell.current import idempotency_key, log
 from stepwell.errors import Mistake, StepFailed
 from stepwell.failures import as_data
 from stepwell.place import Place
-from stepwell.replay import State
 from stepwell.shapes import PLAIN, NotJson, Shape, returned_by
 from stepwell.turn import Turn
 from stepwell_protocol import limits, wire
@@ -46,10 +45,10 @@ class Later(Awaitable[R], Generic[R]):
         self._awaited = True
         turn = self._turn
         turn.unawaited.pop(self, None)
-        self.id, state, entry = turn.reach(self.name, type=self.type, where=self.where)
+        self.id, entry, fresh = turn.reach(self.name, type=self.type, where=self.where)
         if entry is not None:
             return self._journaled(entry)
-        if state is State.FRESH:
+        if fresh:
             yield from self._begin().__await__()
         yield from turn.wait(self.id).__await__()
         turn.replay.close(self.id)
@@ -106,7 +105,7 @@ class RunLater(Later[R]):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
-        super().__init__(turn, name, where=where)
+        Later.__init__(self, turn, name, where=where)
         self._function = function
         self._args = args
         self._kwargs = kwargs

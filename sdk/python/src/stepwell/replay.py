@@ -7,9 +7,7 @@ neither run nor reported; the rest is fresh. Two uses of one name at the same ti
 would differ from call to call and with it the meaning of `name#2`.
 """
 
-import functools
 from collections.abc import Mapping
-from enum import Enum
 from typing import Any, Final, NamedTuple
 
 from stepwell.errors import Mistake
@@ -20,21 +18,12 @@ from stepwell_protocol.wire import Operation
 NON_DETERMINISTIC: Final = "NonDeterministic"
 
 
-class State(Enum):
-    """What is known of a step when the code reaches it."""
-
-    RESULT = "result"
-    FAILURE = "failure"
-    PENDING = "pending"
-    FRESH = "fresh"
-
-
 class Reached(NamedTuple):
-    """A step that the code reached: its id, what is known of it, and its journal entry where there is one."""
+    """A step that the code reached: its id, its journal entry where there is one, and else whether it is fresh or pending."""
 
     id: str
-    state: State
     entry: Mapping[str, Any] | None
+    fresh: bool
 
 
 class NonDeterministic(Mistake):
@@ -67,9 +56,8 @@ class Replay:
             )
         use = self._uses.get(name)
         if use is None:
-            fault = _fault(name)
-            if fault is not None:
-                raise Mistake(f"a step's name {fault} ({where}); got {name!r:.60}")
+            if name not in _GOOD_NAMES:
+                _learn(name, where)
             self._uses[name] = 1
             step = name
         else:
@@ -84,9 +72,9 @@ class Replay:
                     f"step {step!r} was journaled as {journaled!r} and is now {type!r} ({where}): "
                     "keep the steps of runs under way as they were, or give the new step another name"
                 )
-            return Reached(step, State.FAILURE if "error" in entry else State.RESULT, entry)
+            return Reached(step, entry, False)
         self._open[name] = where
-        return Reached(step, State.PENDING if step in self._pending else State.FRESH, None)
+        return Reached(step, None, step not in self._pending)
 
     def close(self, id: str) -> None:
         """The step has its result; its name may be used again."""
@@ -116,18 +104,19 @@ def unreached_mistake(unreached: list[str]) -> NonDeterministic:
 
 
 _LONGEST_NAME: Final = limits.ID_CHARS - 8
-_A_TEXT: Final = f"is a text of 1 to {_LONGEST_NAME} characters"
+_MOST_NAMES: Final = 10_000
+#: Asked at every step of every call, mostly for the same names.
+_GOOD_NAMES: Final[set[str]] = set()
 
 
-def _fault(name: object) -> str | None:
-    return _fault_of(name) if isinstance(name, str) else _A_TEXT
-
-
-@functools.lru_cache(maxsize=4096)
-def _fault_of(name: str) -> str | None:
-    """What is wrong with a step's name. Asked at every step of every call, mostly for the same names."""
-    if not 0 < len(name) <= _LONGEST_NAME:
-        return _A_TEXT
+def _learn(name: object, where: object) -> None:
+    """Take a name into the good ones. Raises Mistake when it cannot be one."""
+    if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME:
+        raise Mistake(f"a step's name is a text of 1 to {_LONGEST_NAME} characters ({where}); got {name!r:.60}")
     if "#" in name or name.startswith("$") or "\0" in name or not name.isprintable():
-        return "has no '#', no control characters and no '$' in front"
-    return None
+        raise Mistake(
+            f"a step's name has no '#', no control characters and no '$' in front ({where}): got {name!r:.60}"
+        )
+    if len(_GOOD_NAMES) >= _MOST_NAMES:
+        _GOOD_NAMES.clear()
+    _GOOD_NAMES.add(name)

@@ -86,7 +86,12 @@ class Shape(Generic[T]):
         if self._adapter is None:
             plain: T = parsed
             return plain
-        return self.load(pydantic_core.to_json(parsed))
+        data = pydantic_core.to_json(parsed)
+        try:
+            restored: T = self._load(data)
+        except ValidationError:
+            return self.load(data)
+        return restored
 
     def schema(self) -> dict[str, Any] | None:
         """The type's JSON Schema, or None for plain JSON."""

@@ -99,8 +99,18 @@ class Turn(ABC):
         """When the call's time is up, in unix milliseconds; None under version 1 of the wire."""
         return self._end_by if self.call is not None else None
 
-    def check(self, where: Place) -> None:
-        """What every use of `step` must pass: the call goes on, and no step is running around it."""
+    def arrive(self) -> None:  # noqa: B027 - a plain handler is all there is
+        """Note who uses `step`."""
+
+    def blame(self, mistake: Mistake) -> Mistake:
+        """Note a mistake, so that the run fails with it even when the handler catches it."""
+        if self.mistake is None:
+            self.mistake = mistake
+        return mistake
+
+    def reach(self, name: str, *, type: str, where: Place) -> Reached:
+        """Look a step up, if the call goes on and no step is running around this one."""
+        self.arrive()
         if self.closed:
             raise Interrupt
         inside = running.get()
@@ -111,16 +121,6 @@ class Turn(ABC):
                     "start the inner step from the handler, before or after"
                 )
             )
-
-    def blame(self, mistake: Mistake) -> Mistake:
-        """Note a mistake, so that the run fails with it even when the handler catches it."""
-        if self.mistake is None:
-            self.mistake = mistake
-        return mistake
-
-    def reach(self, name: str, *, type: str, where: Place) -> Reached:
-        """Look a step up."""
-        self.check(where)
         try:
             return self.replay.reach(name, type=type, where=where)
         except Mistake as mistake:
