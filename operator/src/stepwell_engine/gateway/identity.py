@@ -36,16 +36,16 @@ class Identity:
         app_id = request.header(headers.APP)
         if not app_id or len(app_id) > 64:
             raise Unauthorized(f"the header {headers.APP} must name the app")
-        known = self._apps.get(app_id)
-        if (
-            known is not None
-            and self._clock.monotonic() - known[0] < _FRESH
-            and self._refusal(known[1], request) is None
-        ):
-            return known[1]
+        known, now = self._apps.get(app_id), self._clock.monotonic()
+        if known is not None and self._refusal(known[1], request) is None:
+            if now - known[0] < _FRESH:
+                return known[1]
+            # One asks anew; who comes meanwhile goes on with what is known.
+            self._apps[app_id] = (now, known[1])
         try:
             app = await self._definitions.get_app(app_id)
         except NotFound:
+            self.forget(app_id)
             raise Unauthorized(
                 f"no app {app_id!r} signs here: {headers.APP} and the signature must be of an app that is registered"
             ) from None
