@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from stepwell_engine.driving.leased import LeaseClock, LeasedRun
 from stepwell_engine.model import Entry
+from stepwell_protocol.times import to_unix_ms
 from unit.engine.leases import LEASE, NOW, journaled, leased, waiting
 
 RESULTS = journaled(
@@ -90,6 +91,17 @@ def test_nothing_starts_under_a_lease_in_its_last_two_seconds() -> None:
 def test_a_call_may_start_for_five_seconds_at_most() -> None:
     run = leased(lease=timedelta(seconds=30), asked_at=0.0)
     assert run.start_by(3.0) == NOW + timedelta(seconds=8)
+
+
+def test_the_app_is_told_both_bounds_in_the_databases_time() -> None:
+    run = leased(lease=timedelta(seconds=30), asked_at=0.0)
+    minute = timedelta(minutes=1)
+    for sent, start_by in ((3.0, 8), (26.0, 28)):
+        told = run.window(sent, timeout=minute)
+        assert told == (
+            to_unix_ms(NOW + timedelta(seconds=start_by)),
+            to_unix_ms(NOW + timedelta(seconds=sent) + minute),
+        )
 
 
 def test_a_short_lease_keeps_a_quarter_as_its_margin() -> None:

@@ -16,7 +16,6 @@ from enum import Enum
 
 import orjson
 
-from stepwell_protocol.times import to_unix_ms
 from stepwell_protocol.wire import (
     Call,
     ErrorData,
@@ -101,9 +100,10 @@ class FunctionRun:
             return encode_stop("the run waits, has ended, or is somebody else's now")
         self._called = self._tools.clock.monotonic()
         deadline.extend()
+        start_by, end_by = self.run.window(self._called, timeout=self._timeout)
         return encode_go(
-            start_by=to_unix_ms(self.run.start_by(self._called)),
-            end_by=to_unix_ms(self.run.clock.at(self._called) + self._timeout),
+            start_by=start_by,
+            end_by=end_by,
             entries=self.run.added_since(known, but={op.id for op in ops if isinstance(op, StepDone)}),
         )
 
@@ -145,13 +145,14 @@ class FunctionRun:
         run, tools = self.run, self._tools
         if self._app.protocol < 2:
             return encode_invoke(run.id, function_id=run.lease.name, event=self._event, entries=run.fragments)
+        start_by, end_by = run.window(self._called, timeout=self._timeout)
         checkpointing = self._app.checkpointing and tools.checkpoint_url is not None
         terms = Terms(
             call=Call(
                 token=run.token,
                 seq=run.seq,
-                start_by=to_unix_ms(run.start_by(self._called)),
-                end_by=to_unix_ms(run.clock.at(self._called) + self._timeout),
+                start_by=start_by,
+                end_by=end_by,
                 budget_ms=int(_BUDGET.total_seconds() * 1000) if checkpointing else 0,
             ),
             revision=run.lease.revision,

@@ -7,6 +7,7 @@ exchanges are the only writers, so memory and journal say the same without readi
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 from uuid import UUID
 
 from stepwell_protocol.wire import encode_entry
@@ -111,6 +112,14 @@ class LeasedRun:
     def ordinal(self) -> int:
         self.next_ordinal += 1
         return self.next_ordinal - 1
+
+    def window(self, monotonic: float, *, timeout: timedelta) -> tuple[int, int]:
+        """Until when a call sent now may start and may last, in unix milliseconds of the database's clock: `start_by`, and the
+        call's own time."""
+        clock = self.clock
+        sent = clock.now.timestamp() + monotonic - clock.asked_at
+        start_by = min((clock.lease_until - self.margin).timestamp(), sent + _LONGEST_START)
+        return ceil(start_by * 1000), ceil((sent + timeout.total_seconds()) * 1000)
 
     def start_by(self, monotonic: float) -> datetime:
         """The last instant at which anything may start under a call sent now: within the lease, within five seconds."""

@@ -16,7 +16,6 @@ from typing import Any, assert_never
 import orjson
 
 from stepwell_protocol import limits
-from stepwell_protocol.times import to_unix_ms
 from stepwell_protocol.wire import (
     Call,
     ErrorData,
@@ -312,6 +311,7 @@ class WorkflowRun:
                 "the app has not said that it speaks version 2, which workflows need: sync it or wait for discovery",
                 may_have_started=False,
             ), called
+        start_by, end_by = run.window(called, timeout=timeout)
         body = encode_workflow_call(
             run.id,
             workflow=self._spec.name,
@@ -323,8 +323,8 @@ class WorkflowRun:
             call=Call(
                 token=run.token,
                 seq=seq,
-                start_by=to_unix_ms(run.start_by(called)),
-                end_by=to_unix_ms(run.clock.at(called) + timeout),
+                start_by=start_by,
+                end_by=end_by,
                 budget_ms=0,
             ),
         )
