@@ -88,9 +88,10 @@ class AsyncTurn(Turn):
         if self.closed:
             raise Interrupt
         if asyncio.current_task(self._loop) is self._main and not self.concurrent():
-            await self.advance()
-            if self.knows(id):
-                return
+            if self.can_advance():
+                await self._report()
+                if self.knows(id):
+                    return
             self.end()
             raise Interrupt
         future = self._blocked[id] = self._loop.create_future()
@@ -106,7 +107,11 @@ class AsyncTurn(Turn):
     def concurrent(self) -> bool:
         return bool(self._branches or self.running or self._blocked or self._flusher)
 
-    async def _execute(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    async def run_code(
+        self, id: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        mark = self.enter(id)
+        function = self.around.fakes.get(id, function)
         try:
             if inspect.iscoroutinefunction(function):
                 return await function(*args, **kwargs)
@@ -114,6 +119,7 @@ class AsyncTurn(Turn):
             result = await self._loop.run_in_executor(self.around.executor(), work)
             return await result if inspect.isawaitable(result) else result
         finally:
+            self.leave(id, mark)
             if self._blocked:
                 self._loop.call_soon(self._consider)
 

@@ -117,7 +117,8 @@ class RunLater(Later[R]):
 
     async def _begin(self) -> None:
         turn = self._turn
-        await turn.may_start(self.id)
+        if not turn.in_time():
+            await turn.may_start(self.id)
         began = time.perf_counter()
         try:
             value = await turn.run_code(self.id, self._function, self._args, self._kwargs)

@@ -110,11 +110,17 @@ class ThreadTurn(Turn):
         except StepFailed as error:
             return error
 
-    async def _execute(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        result = function(*args, **kwargs)
-        if not inspect.isawaitable(result):
-            return result
-        return asyncio.run_coroutine_threadsafe(_awaited(result), self._loop).result()
+    async def run_code(
+        self, id: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        mark = self.enter(id)
+        try:
+            result = self.around.fakes.get(id, function)(*args, **kwargs)
+            if not inspect.isawaitable(result):
+                return result
+            return asyncio.run_coroutine_threadsafe(_awaited(result), self._loop).result()
+        finally:
+            self.leave(id, mark)
 
     async def _send(self, item: CheckpointItem, *, url: str, until: float) -> CheckpointReply:
         assert self.checkpointer is not None

@@ -130,6 +130,10 @@ class Turn(ABC):
         """Whether the step's result is in the engine's journal."""
         return id in self._committed or id in self.replay.journal
 
+    def in_time(self) -> bool:
+        """Whether a fresh step may run its code now. If not, `may_start` says what else."""
+        return self.call is not None and self.now() * 1000 <= self._start_by
+
     async def may_start(self, id: str) -> None:
         """Return when a fresh step may run its code now. Else the call ends here."""
         if self.call is None:
@@ -145,19 +149,23 @@ class Turn(ABC):
                 self.replay.ops.append(self._started_late(id))
             await self.wait(id, late=True)
 
-    async def run_code(
-        self, id: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        """Run a step's own code."""
+    def enter(self, id: str) -> "contextvars.Token[CurrentStep | None]":
+        """A step's own code begins."""
         token = self.call.token if self.call else None
         current = CurrentStep(self.invoke.run_id, id, self.invoke.attempts.get(id, 0) + 1, token)
         self.running[id] = current
-        mark: contextvars.Token[CurrentStep | None] = running.set(current)
-        try:
-            return await self._execute(self.around.fakes.get(id, function), args, kwargs)
-        finally:
-            running.reset(mark)
-            del self.running[id]
+        return running.set(current)
+
+    def leave(self, id: str, mark: "contextvars.Token[CurrentStep | None]") -> None:
+        """A step's own code has ended."""
+        running.reset(mark)
+        del self.running[id]
+
+    @abstractmethod
+    async def run_code(
+        self, id: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Run a step's own code, between `enter` and `leave`."""
 
     @abstractmethod
     def time_out(self) -> None:
@@ -173,9 +181,6 @@ class Turn(ABC):
     @abstractmethod
     def concurrent(self) -> bool:
         """Whether other branches of the handler may be at work."""
-
-    @abstractmethod
-    async def _execute(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
 
     @abstractmethod
     async def _send(self, item: CheckpointItem, *, url: str, until: float) -> CheckpointReply: ...
@@ -203,7 +208,7 @@ class Turn(ABC):
         """
         if self.lost:
             raise CheckpointLost
-        if isinstance(failure, KeyboardInterrupt | SystemExit):
+        if isinstance(failure, (KeyboardInterrupt, SystemExit)):
             raise failure
         ops = self.replay.ops
         if failure is None and not self.closed:
