@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from stepwell_engine.errors import Refused
 from stepwell_engine.journal import arrays
 from stepwell_engine.journal.arrays import Array
 
@@ -41,3 +42,13 @@ def test_a_column_arrives_as_it_was(database_url: str, kind: type[Array], values
             assert row is not None
             assert row[0] == sent
             assert row[1].endswith("[]")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [(arrays.Smallints, 2**15), (arrays.Bigints, -(2**63) - 1), (arrays.Reals, 1e300), (arrays.Texts, "half \ud800")],
+    ids=["a number too large", "a number too small", "a number beyond the range", "half a character"],
+)
+def test_what_a_type_cannot_hold_is_refused_as_postgres_would(kind: type[Array], value: object) -> None:
+    with pytest.raises(Refused, match=kind.element):
+        kind([value])

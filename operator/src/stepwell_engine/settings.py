@@ -30,7 +30,7 @@ VARIABLES: dict[str, str] = {
     "STEPWELL_LEASE_SECONDS": "Length of a lease; default 30. A dead worker's runs go on after at most this long.",
     "STEPWELL_MAX_RUNS": "Runs one worker drives at a time; default 256.",
     "STEPWELL_DRAIN_SECONDS": "How long a stopping worker waits for calls under way; default 25.",
-    "STEPWELL_POOL_SIZE": "Connections of one process to Postgres, besides two for leases; default 8.",
+    "STEPWELL_POOL_SIZE": "Connections of one process to Postgres, besides seven for leases, results, hints; default 8.",
     "STEPWELL_CHECKPOINT_URL": "Where apps reach this very worker (http://$(POD_IP):8080/fn/checkpoint); absent: no checkpointing.",
     "STEPWELL_LOG_LEVEL": "debug, info, warning or error; default info.",
     "STEPWELL_LOG_FORMAT": "json or text; default json (dev: text).",

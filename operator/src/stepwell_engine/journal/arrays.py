@@ -1,7 +1,8 @@
 """Columns of values for `unnest(…)`, written in Postgres's binary form of an array.
 
 A statement for many runs takes a column per field. psycopg writes lists too, but looks at every element to find out its
-type and then writes text; here the type is said, and a column is one join. `None` is NULL in all of them.
+type and then writes text; here the type is said, and a column is one join. `None` is NULL in all of them. A value that its
+type can't hold raises Refused, as Postgres would.
 """
 
 import struct
@@ -13,6 +14,8 @@ from uuid import UUID
 import psycopg
 from psycopg.adapt import Buffer, Dumper
 from psycopg.pq import Format
+
+from ..errors import Refused
 
 _NULL: Final = b"\xff\xff\xff\xff"
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -35,7 +38,10 @@ class Array:
 
     def __init__(self, values: Iterable[Any]) -> None:
         write = self.write
-        parts = [_NULL if value is None else write(value) for value in values]
+        try:
+            parts = [_NULL if value is None else write(value) for value in values]
+        except (struct.error, OverflowError, UnicodeEncodeError) as error:
+            raise Refused(f"Postgres refused a row: {self.element} can't hold a value of it: {error}") from error
         oid = _OIDS[type(self)][0]
         if parts:
             self.binary = b"".join([_HEAD.pack(1, 1, oid, len(parts), 1), *parts])

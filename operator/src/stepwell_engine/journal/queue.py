@@ -23,6 +23,9 @@ from .database import Connection, Database, statement
 #: Leases lost in a row after which a run is taken out of circulation.
 QUARANTINE_AFTER = 5
 
+#: An app may be away for months; the backoff stops growing long before this.
+_MOST_REFUSALS = 2**15 - 1
+
 
 Outcome = Literal["go", "park", "release", "pause", "end"]
 
@@ -344,7 +347,7 @@ def _outcomes(exchanges: Sequence[Exchange]) -> dict[str, Array]:
         "outputs": Byteas(x.output for x in exchanges),
         "errors": Byteas(x.error for x in exchanges),
         "delays": Intervals(x.delay for x in exchanges),
-        "refusals": Smallints(x.refusals for x in exchanges),
+        "refusals": Smallints(min(x.refusals, _MOST_REFUSALS) for x in exchanges),
         "withdrawals": Booleans(x.withdraw for x in exchanges),
         "steps": Integers(x.steps for x in exchanges),
     }
