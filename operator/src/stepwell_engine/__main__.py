@@ -13,6 +13,7 @@ import sys
 
 import uvicorn
 import uvloop
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from stepwell_protocol.serving import OneWrite, settle_memory
 
@@ -21,6 +22,10 @@ from .errors import StepwellError
 from .journal.migrate import migrate
 from .settings import Settings
 from .telemetry import configure_logging
+
+
+class GatewayProtocol(OneWrite, HttpToolsProtocol):
+    """HTTP as the gateway speaks it."""
 
 
 def main() -> None:
@@ -49,7 +54,7 @@ async def _run(settings: Settings) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
             engine.application,
-            http=OneWrite,
+            http=GatewayProtocol,
             loop="none",
             lifespan="off",
             access_log=False,

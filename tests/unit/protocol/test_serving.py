@@ -6,12 +6,17 @@ from typing import Any
 
 import pytest
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from stepwell_protocol.serving import OneWrite
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
+
+
+class Serving(OneWrite, HttpToolsProtocol):
+    pass
 
 
 class Wire(asyncio.Transport):
@@ -53,10 +58,10 @@ def answering(*bodies: bytes, status: int = 200, length: bool = True) -> Callabl
 
 
 async def answered(application: Callable[..., Awaitable[None]], *requests: bytes) -> Wire:
-    config = uvicorn.Config(application, http=OneWrite, lifespan="off", date_header=False, server_header=False)
+    config = uvicorn.Config(application, http=Serving, lifespan="off", date_header=False, server_header=False)
     config.load()
     state = ServerState()
-    protocol, wire = OneWrite(config=config, server_state=state, app_state={}), Wire()
+    protocol, wire = Serving(config=config, server_state=state, app_state={}), Wire()
     protocol.connection_made(wire)
     for request in requests:
         protocol.data_received(request)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from stepwell.asgi import Asgi
 from stepwell.current import log
 from stepwell.errors import ConfigurationError, EngineUnreachable, StepwellError
+from stepwell_protocol.serving import OneWrite, settle_memory
 
 if TYPE_CHECKING:
     from stepwell.app import App
@@ -22,10 +23,12 @@ def serve(app: "App", *, host: str, port: int, path: str, url: str | None) -> No
     """Serve until the process is stopped."""
     try:
         import uvicorn
-
-        from stepwell_protocol.serving import OneWrite, settle_memory
+        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
     except ImportError:
         raise ConfigurationError("app.serve needs uvicorn: install `stepwell[serve]`") from None
+
+    class Protocol(OneWrite, HttpToolsProtocol):
+        pass
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket] | None = None) -> None:
@@ -44,7 +47,7 @@ def serve(app: "App", *, host: str, port: int, path: str, url: str | None) -> No
         Asgi(app, path=path),
         host=host,
         port=port,
-        http=OneWrite,
+        http=Protocol,
         lifespan="off",
         access_log=False,
         proxy_headers=False,

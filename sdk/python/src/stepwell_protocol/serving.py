@@ -1,34 +1,29 @@
-"""How engine and apps serve on uvicorn, where answers are small and many. Importing this module takes uvicorn and
-httptools.
-"""
+"""How engine and apps serve, where answers are small and many."""
 
 import asyncio
 import gc
 from typing import Any, Final, cast
-
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _HEAD: Final = b"HTTP/1.1 "
 _GO_ON: Final = b"HTTP/1.1 100"
 _YOUNG_OBJECTS: Final = 10_000
 
 
-class OneWrite(HttpToolsProtocol):
-    """uvicorn's own protocol over a transport that holds each head back until its body comes.
+class OneWrite(asyncio.Protocol):
+    """Mixed in before uvicorn's `HttpToolsProtocol`: holds each answer's head back until its body comes.
 
-    uvicorn writes them one after the other, which costs the server a second system call and wakes the client twice. Use
-    it as `Config(http=OneWrite)`.
+    uvicorn writes them one after the other, which costs the server a second system call and wakes the client twice.
     """
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected."""
-        self._together = _Together(transport)
+        self._together = _Together(cast("asyncio.Transport", transport))
         super().connection_made(cast("asyncio.Transport", self._together))
 
     def on_response_complete(self) -> None:
         """Whatever the answer had for a body, it has been written."""
         self._together.flush()
-        super().on_response_complete()
+        super().on_response_complete()  # type: ignore[misc]
 
 
 class _Together:
