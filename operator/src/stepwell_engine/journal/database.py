@@ -10,6 +10,8 @@ A process that freezes, or is cut off, inside a transaction keeps its row locks:
 Postgres therefore ends a transaction that nobody goes on with for ten seconds; who wakes later gets `Unavailable`.
 """
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
@@ -97,7 +99,8 @@ class Database:
             reconnect_timeout=60,
             configure=_configure,
         )
-        self._lanes = Lanes(self._lane, most=_MOST_LANES)
+        self._lanes = Lanes(self._lane, most=_MOST_LANES, lost=self._tell_pool)
+        self._telling: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(cls, url: str, *, size: int = 8, timeout: float = 10.0) -> "Database":
@@ -130,6 +133,9 @@ class Database:
 
     async def close(self) -> None:
         self._lanes.close()
+        if self._telling is not None:
+            self._telling.cancel()
+            await asyncio.wait([self._telling])
         await self._main.close()
         await self._duty.close()
 
@@ -167,6 +173,15 @@ class Database:
     async def dedicated(self) -> Connection:
         """A connection of its own, for LISTEN; the caller closes it."""
         return await AsyncConnection.connect(self.url, **self._options)
+
+    def _tell_pool(self) -> None:
+        """A lane has broken, so the pool's connections probably have too: have them looked at before somebody takes one."""
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.get_running_loop().create_task(self._look_at_pool(), name="look-at-pool")
+
+    async def _look_at_pool(self) -> None:
+        with contextlib.suppress(psycopg.Error):
+            await self._main.check()
 
     async def _lane(self) -> Connection:
         connection = await self.dedicated()

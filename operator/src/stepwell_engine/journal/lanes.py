@@ -9,6 +9,7 @@ opens another.
 
 import asyncio
 import re
+import select
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple
@@ -33,11 +34,19 @@ class _Prepared(NamedTuple):
 
 
 class Lanes:
-    """Up to `most` lanes, opened as they are needed; who finds all of them busy waits in line."""
+    """Up to `most` lanes, opened as they are needed; who finds all of them busy waits in line. `lost` is called when a connection
+    breaks, also one that nobody is using: Postgres was stopped, or is out of reach."""
 
-    def __init__(self, connect: Callable[[], Awaitable[AsyncConnection[TupleRow]]], *, most: int) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[AsyncConnection[TupleRow]]],
+        *,
+        most: int,
+        lost: Callable[[], None] = lambda: None,
+    ) -> None:
         self._connect = connect
         self._most = most
+        self._lost = lost
         self._idle: list[Lane] = []
         self._open = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -78,7 +87,7 @@ class Lanes:
             if self._open < self._most:
                 self._open += 1
                 try:
-                    return Lane(await self._connect())
+                    return Lane(await self._connect(), lost=self._lost)
                 except BaseException:
                     self._open -= 1
                     self._next()
@@ -111,10 +120,13 @@ class Lanes:
 class Lane:
     """A connection that nobody else uses."""
 
-    def __init__(self, connection: AsyncConnection[TupleRow]) -> None:
+    def __init__(self, connection: AsyncConnection[TupleRow], *, lost: Callable[[], None]) -> None:
         self._connection = connection
+        self._lost = lost
         self._libpq = connection.pgconn
         self._socket = connection.fileno()
+        self._hung_up = select.poll()
+        self._hung_up.register(self._socket, 0)
         self._adapt = Transformer(connection)
         self._prepared: dict[str, _Prepared] = {}
         self._answer: asyncio.Future[PGresult] | None = None
@@ -202,15 +214,21 @@ class Lane:
 
     def _readable(self) -> None:
         try:
-            self._libpq.consume_input()
-            while not self._libpq.is_busy():
-                result = self._libpq.get_result()
-                if result is None:
-                    self._ended()
-                    return
-                self._result = result
+            self._read()
+            # The event loop stops watching a socket that reports an error, so what is left on it is read now, to its end.
+            while self._hung_up.poll(0):
+                self._read()
         except psycopg.Error as error:
             self._broken(error)
+
+    def _read(self) -> None:
+        self._libpq.consume_input()
+        while not self._libpq.is_busy():
+            result = self._libpq.get_result()
+            if result is None:
+                self._ended()
+                return
+            self._result = result
 
     def _ended(self) -> None:
         result, self._result = self._result, None
@@ -221,3 +239,4 @@ class Lane:
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
         self.close()
+        self._lost()
