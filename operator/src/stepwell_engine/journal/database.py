@@ -147,7 +147,7 @@ class Database:
             raise _refused(error) from error
         except Lost as error:
             self._lanes.drop_idle()
-            await self._main.check()
+            self._tell_pool()
             raise _away(error) from error
 
     @asynccontextmanager
@@ -175,7 +175,8 @@ class Database:
         return await AsyncConnection.connect(self.url, **self._options)
 
     def _tell_pool(self) -> None:
-        """A lane has broken, so the pool's connections probably have too: have them looked at before somebody takes one."""
+        """A lane has broken or can't be had, so the pool's connections are probably broken too: have them looked at once, before
+        somebody takes one."""
         if self._telling is None or self._telling.done():
             self._telling = asyncio.get_running_loop().create_task(self._look_at_pool(), name="look-at-pool")
 
@@ -185,7 +186,11 @@ class Database:
 
     async def _lane(self) -> Connection:
         connection = await self.dedicated()
-        await _configure(connection)
+        try:
+            await _configure(connection)
+        except BaseException:
+            await connection.close()
+            raise
         return connection
 
 

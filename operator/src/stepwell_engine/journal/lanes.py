@@ -1,8 +1,8 @@
 """Connections for the few statements that are sent all the time: prepared once, parameters in binary, one reader on each socket
 for as long as it lives.
 
-psycopg looks at a statement, its parameters and the socket anew each time; for a commit of one step that is half of what the
-engine spends on it. Here the same libpq connection is driven directly. A lane carries one statement at a time, in autocommit. One
+psycopg looks at a statement, its parameters and the socket anew each time, which for a small statement is most of the work. Here
+the same libpq connection is driven directly. A lane carries one statement at a time, in autocommit. One
 whose statement was cut off (cancelled, or the connection broke) is closed: what is still on the wire can't be told; the next use
 opens another.
 """
