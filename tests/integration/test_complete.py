@@ -251,7 +251,7 @@ async def test_one_exchange_that_the_schema_refuses_fails_alone_and_its_batch_is
     await world.function(app)
     first, bad, last = [await world.claimed(app) for _ in range(3)]
     await world.complete(exchange(bad, steps={"load": b"1"}))
-    completer = Completer(world.journal.queue, rng=random.Random(1), linger=lambda: 0.0)
+    completer = Completer(world.journal.queue, rng=random.Random(1))
     answers = [
         completer.submit(answer)
         for answer in (

@@ -61,7 +61,7 @@ class Engine:
             rng=rng,
         )
         timers = Timers(journal.waits, rest=1.0, rng=rng, work_made=worker.poke)
-        router = Router(journal.waits, rest=1.0, rng=rng, work_made=worker.poke, linger=lambda: worker.linger)
+        router = Router(journal.waits, rest=1.0, rng=rng, work_made=worker.poke)
         scheduler = Scheduler(journal.schedules, rest=2.0, rng=rng, work_made=worker.poke)
 
         def work_made(*, awaited: bool = False) -> None:
@@ -77,7 +77,7 @@ class Engine:
 
         notifier = Notifier(journal.hints, listeners={WORK: work_made_elsewhere}, rng=rng)
         caller = Caller(clock=clock, max_connections=settings.max_runs)
-        completer = Completer(journal.queue, rng=rng, linger=lambda: worker.linger)
+        completer = Completer(journal.queue, rng=rng)
         worker.tools = Tools(
             caller=caller,
             completer=completer,

@@ -95,6 +95,7 @@ class App:
     protocol: int
     timed_signature_only: bool
     checkpointing: bool
+    shared_calls: bool
     step_timeout: timedelta
     max_in_flight: int
     sdk: Mapping[str, object]

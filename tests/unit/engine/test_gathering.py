@@ -17,7 +17,7 @@ def gathering(*, flushers: int, commits: list[list[int]] | None = None) -> Gathe
         for item, answer in batch:
             answer.set_result(item)
 
-    return Gathering(commit, most=10, flushers=flushers, name="test", linger=lambda: 0.0)
+    return Gathering(commit, most=10, flushers=flushers, name="test")
 
 
 @pytest.mark.parametrize("flushers", [1, 2])

@@ -477,3 +477,71 @@ async def test_tls_verifies_the_certificate_by_default() -> None:
     async with HttpClient() as client:
         assert client._ssl().verify_mode is ssl.CERT_REQUIRED
         assert client._ssl().check_hostname
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+async def test_with_a_sink_the_body_is_handed_on_as_it_comes() -> None:
+    taken: list[bytes] = []
+    first_taken = asyncio.Event()
+
+    def sink(data: bytes) -> None:
+        taken.append(data)
+        first_taken.set()
+
+    async def talk(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await server.request(reader)
+            writer.write(CHUNKED + b"3\r\none\r\n")
+            await first_taken.wait()
+            writer.write(b"3\r\ntwo\r\n0\r\n\r\n")
+
+    async with serving(talk) as (server, url), HttpClient(timeout=5) as client:
+        for _ in range(2):
+            first_taken.clear()
+            response = await client.request("POST", url, sink=sink)
+            assert (response.status, response.body) == (200, b"")
+        assert taken == [b"one", b"two"] * 2
+        assert (await client.request("POST", url)).body == b"onetwo", "the sink was of the request, not of the connection"
+        assert server.connections == 1
+
+
+async def test_a_sink_gets_nothing_of_an_answer_with_another_status() -> None:
+    taken: list[bytes] = []
+    async with (
+        serving(answering(b"HTTP/1.1 409 Conflict\r\ncontent-length: 4\r\n\r\nwhy?")) as (_, url),
+        HttpClient() as client,
+    ):
+        response = await client.request("POST", url, sink=taken.append)
+    assert (response.status, response.body, taken) == (409, b"why?", [])
+
+
+async def test_what_a_sink_raises_ends_the_request_and_the_connection() -> None:
+    def sink(data: bytes) -> None:
+        raise ResponseInvalid(f"{data!r} is nothing to me")
+
+    async with serving(answering(OK)) as (server, url), HttpClient() as client:
+        for _ in range(2):
+            with pytest.raises(ResponseInvalid, match="is nothing to me"):
+                await client.request("POST", url, sink=sink)
+        assert server.connections == 2
+
+
+async def test_a_sink_is_not_fed_past_the_limit() -> None:
+    taken: list[bytes] = []
+    async with serving(answering(CHUNKED + b"6\r\nsesame\r\n")) as (_, url), HttpClient() as client:
+        with pytest.raises(ResponseTooLarge):
+            await client.request("POST", url, max_response=5, sink=taken.append)
+    assert taken == []
+
+
+async def test_an_answer_that_ends_early_fails_after_what_came_of_it() -> None:
+    taken: list[bytes] = []
+    async with (
+        serving(answering(CHUNKED + b"3\r\none\r\n", then_close=True)) as (_, url),
+        HttpClient() as client,
+    ):
+        with pytest.raises(ConnectionLost, match="in the middle of its answer"):
+            await client.request("POST", url, sink=taken.append)
+    assert taken == [b"one"]

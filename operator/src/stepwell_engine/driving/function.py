@@ -35,7 +35,8 @@ from ..failpoints import failpoint
 from ..journal.queue import Exchange
 from ..model import Activity, App, NewEvent
 from ..retry import infrastructure_backoff
-from ..transport.caller import Answered, AttemptUsed, Deadline, Illegal, Unreached
+from ..transport.caller import Deadline
+from ..transport.outcomes import Answered, AttemptUsed, Illegal, Unreached
 from .answers import Circumstances, EventsSent, IllegalAnswer, failed, park, refuse_result, refused, turn
 from .leased import WHOLE_RUN, LeasedRun
 from .tools import STICKY, Tools
@@ -114,7 +115,8 @@ class FunctionRun:
             # Something else woke the run; its handler is still backing off.
             return await self._commit(self._parked())
         self._called = tools.clock.monotonic()
-        body = self._body()
+        checkpoint_url = tools.checkpoint_url if self._app.checkpointing else None
+        body = self._body(checkpoint_url)
         self._deadline = Deadline(self._timeout.total_seconds())
         failpoint("before_call")
         # A checkpoint moves the number on, so what the final answer must carry is known only when it comes.
@@ -125,6 +127,8 @@ class FunctionRun:
             seq=lambda: run.seq,
             deadline=self._deadline,
             send_by=run.send_by(self._called),
+            # A checkpoint would move the deadline of all the request's calls.
+            pace=None if checkpoint_url else (run.lease.definition_id, run.lease.revision, len(run.results)),
         )
         failpoint("after_answer")
         self._deadline = None
@@ -141,24 +145,23 @@ class FunctionRun:
             case Unreached():
                 return await self._commit(self._give_back(outcome))
 
-    def _body(self) -> bytes:
-        run, tools = self.run, self._tools
+    def _body(self, checkpoint_url: str | None) -> bytes:
+        run = self.run
         if self._app.protocol < 2:
             return encode_invoke(run.id, function_id=run.lease.name, event=self._event, entries=run.fragments)
         start_by, end_by = run.window(self._called, timeout=self._timeout)
-        checkpointing = self._app.checkpointing and tools.checkpoint_url is not None
         terms = Terms(
             call=Call(
                 token=run.token,
                 seq=run.seq,
                 start_by=start_by,
                 end_by=end_by,
-                budget_ms=int(_BUDGET.total_seconds() * 1000) if checkpointing else 0,
+                budget_ms=int(_BUDGET.total_seconds() * 1000) if checkpoint_url else 0,
             ),
             revision=run.lease.revision,
             attempts=run.attempts,
             pending=run.pending,
-            checkpoint_url=tools.checkpoint_url if checkpointing else None,
+            checkpoint_url=checkpoint_url,
         )
         return encode_invoke(run.id, function_id=run.lease.name, event=self._event, entries=run.fragments, terms=terms)
 

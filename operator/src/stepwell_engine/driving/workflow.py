@@ -54,7 +54,8 @@ from ..plan import (
 )
 from ..retry import RetryAfter, infrastructure_backoff
 from ..retry import decide as decide_retry
-from ..transport.caller import Answered, AttemptUsed, Deadline, Illegal, Unreached
+from ..transport.caller import Deadline
+from ..transport.outcomes import Answered, AttemptUsed, Illegal, Unreached
 from ..transport.requests import HttpRequest, Replied, send_request
 from .answers import park, reason_of
 from .leased import LeasedRun
@@ -336,6 +337,7 @@ class WorkflowRun:
             seq=lambda: seq,
             deadline=Deadline(timeout.total_seconds()),
             send_by=run.send_by(called),
+            pace=(run.lease.definition_id, run.lease.revision, action.step),
         )
         failpoint("after_answer")
         match outcome:

@@ -80,7 +80,11 @@ class Gateway:
         body = read_sync(request.body)
         declarations, left_out = read_declarations(body)
         served = Served(
-            url=body.url, protocol=body.protocol, checkpointing="checkpoint" in body.capabilities, sdk=body.sdk
+            url=body.url,
+            protocol=body.protocol,
+            checkpointing="checkpoint" in body.capabilities,
+            shared_calls="sharedCalls" in body.capabilities,
+            sdk=body.sdk,
         )
         declared = await self._journal.definitions.sync(app.id, declarations, served=served)
         self._identity.forget(app.id)

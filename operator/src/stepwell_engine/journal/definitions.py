@@ -64,6 +64,7 @@ class Served:
     url: str | None = None
     protocol: int = 1
     checkpointing: bool = False
+    shared_calls: bool = False
     sdk: Mapping[str, object] | None = None
 
 
@@ -381,6 +382,7 @@ class Definitions:
                 "url": served.url,
                 "protocol": served.protocol,
                 "checkpointing": served.checkpointing,
+                "shared_calls": served.shared_calls,
                 "sdk": json.dumps(dict(served.sdk or {})),
             },
         )

@@ -8,7 +8,7 @@ until Postgres answers; the fence decides, however late. An exchange that the sc
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from uuid import UUID
 
 from ..errors import Refused, Unavailable
@@ -24,11 +24,11 @@ _Waiting = tuple[Exchange, "asyncio.Future[Held | None]"]
 
 
 class Completer:
-    def __init__(self, queue: Queue, *, rng: random.Random, linger: Callable[[], float]) -> None:
+    def __init__(self, queue: Queue, *, rng: random.Random) -> None:
         self._queue = queue
         self._rng = rng
         self._gathering: Gathering[Exchange, Held | None] = Gathering(
-            self._commit, most=_MOST_EXCHANGES, flushers=2, name="completer", linger=linger
+            self._commit, most=_MOST_EXCHANGES, flushers=2, name="completer"
         )
 
     def submit(self, exchange: Exchange) -> "asyncio.Future[Held | None]":

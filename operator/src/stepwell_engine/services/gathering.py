@@ -1,8 +1,7 @@
 """Group commit: everything that arrives while one commit is on its way goes into the next.
 
-An idle process commits each item at once, with no added delay. A busy one lingers some milliseconds for more: a commit
-costs about the same for one item as for ten. Up to `flushers` commits may be on their way
-together. Whoever submits gets a future, answered after the commit of its batch.
+An idle process commits each item at once; a busy one has up to `flushers` commits on their way together, and the busier it is,
+the more each of them holds. Nothing waits for company. Whoever submits gets a future, answered after the commit of its batch.
 """
 
 import asyncio
@@ -10,15 +9,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-_LINGER = 0.002
-
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
 class Gathering(Generic[Item, Answer]):
-    """`commit` gets a batch of (item, future) and must answer every future; what it raises goes to those it left.
-    `linger`: seconds worth waiting for company; absent, two milliseconds once batches hold several."""
+    """`commit` gets a batch of (item, future) and must answer every future; what it raises goes to those it left."""
 
     def __init__(
         self,
@@ -27,7 +23,6 @@ class Gathering(Generic[Item, Answer]):
         most: int,
         flushers: int,
         name: str,
-        linger: Callable[[], float] | None = None,
     ) -> None:
         self._commit = commit
         self._most = most
@@ -37,8 +32,6 @@ class Gathering(Generic[Item, Answer]):
         self._tasks: set[asyncio.Task[None]] = set()
         self._flushing = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._last = 0
-        self._linger = linger or (lambda: _LINGER if self._last > 1 else 0.0)
 
     def submit(self, item: Item) -> "asyncio.Future[Answer]":
         if self._loop is None:
@@ -67,13 +60,7 @@ class Gathering(Generic[Item, Answer]):
             self._flushing -= 1
 
     async def _flush_once(self) -> None:
-        linger = self._linger()
-        if linger and len(self._waiting) < self._most:
-            await asyncio.sleep(linger)
         batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._most))]
-        if not batch:
-            return
-        self._last = len(batch)
         try:
             await self._commit(batch)
         except Exception as error:  # noqa: BLE001 - handed to everybody who waits for it

@@ -1,6 +1,5 @@
 """Accepted events, matched against the runs that wait for one. Poked by the gateway after each commit."""
 
-import asyncio
 import random
 from collections.abc import Callable
 
@@ -18,17 +17,12 @@ class Router(Service):
         rest: float,
         rng: random.Random,
         work_made: Callable[[], None],
-        linger: Callable[[], float],
     ) -> None:
         super().__init__(name="router", rest=rest, rng=rng)
         self._waits = waits
         self._work_made = work_made
-        self._linger = linger
 
     async def tick(self) -> float | None:
-        if (linger := self._linger()) > 0:
-            # Routing costs about the same for one event as for ten.
-            await asyncio.sleep(linger)
         routed = await self._waits.route(limit=_BATCH)
         if routed.satisfied:
             self._work_made()

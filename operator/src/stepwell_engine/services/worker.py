@@ -31,10 +31,6 @@ from .service import Service
 _MOST_CLAIMED = 128
 _LONGEST_REST = 1.0
 
-_FEW = 4
-_LINGER_PER_RUN = 0.00006
-_LONGEST_LINGER = 0.004
-
 _log = logging.getLogger("stepwell.worker")
 
 
@@ -74,22 +70,11 @@ class Worker(Service):
         """There was more to claim than there was room for."""
         return self._full
 
-    @property
-    def linger(self) -> float:
-        """Seconds that work may wait for company: none while few runs are driven, and with many so little that the apps have
-        enough to do meanwhile."""
-        driven = len(self._tasks)
-        return 0.0 if driven < _FEW else min(_LONGEST_LINGER, driven * _LINGER_PER_RUN)
-
     async def tick(self) -> float | None:
         room = min(self._max_runs - len(self._tasks), _MOST_CLAIMED)
         if room <= 0:
             self._full = True
             return None
-        if (linger := self.linger) > 0:
-            # A claim costs about the same for one run as for ten.
-            await asyncio.sleep(linger)
-            room = min(self._max_runs - len(self._tasks), _MOST_CLAIMED)
         asked_at = self._clock.monotonic()
         leases = await self._queue.claim(
             owner=self._owner, limit=room, lease=self._lease, rooms=self._catalog.known_rooms(self._in_flight)

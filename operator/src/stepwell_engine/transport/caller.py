@@ -1,62 +1,29 @@
 """One call to an app, and its outcome.
 
-    Answered      signed and readable: the operations it holds
-    AttemptUsed   HTTP 500 and other statuses, unsigned, unparsable or endless 2xx, over its time: an attempt of the step's own
-    Illegal       well signed, but it says what can't be: the run fails
-    Unreached     no connection, 408, 425, 429, 502, 503, 504, or the app refused to start: no attempt is used up
-
 What an answer may hold is checked by stepwell_protocol; what it may mean, by `driving.answers`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable, Hashable
 
 import orjson
 
 from stepwell_protocol import headers
 from stepwell_protocol.client import Deadline, HttpClient, Response
 from stepwell_protocol.http_errors import HttpError, NotSent, RequestRefused, ResponseTimeout, ResponseTooLarge
+from stepwell_protocol.sharing import OneAnswer
 from stepwell_protocol.signing import SignatureRefused, sign_v1, sign_v2, verify_v1, verify_v2
 from stepwell_protocol.strict_json import Codec, StrictJsonError
-from stepwell_protocol.wire import ErrorData, InvalidMessage, Operation, decode_answer_v1, decode_answer_v2
+from stepwell_protocol.wire import ErrorData, InvalidMessage, decode_answer_v1, decode_answer_v2
 
 from ..clock import Clock
 from ..model import App
+from .outcomes import Answered, AttemptUsed, Illegal, Outcome, Unreached, try_later
+from .sharing import Sharing
 
-__all__ = ["Answered", "AttemptUsed", "Caller", "Deadline", "Illegal", "Outcome", "Unreached"]
+__all__ = ["CODEC", "Caller", "Deadline"]
 
 #: What orjson reads and writes back unchanged needs no slower look.
 CODEC = Codec(loads=orjson.loads, dumps=orjson.dumps)
-
-_TRY_LATER = frozenset({408, 425, 429, 502, 503, 504})
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    ops: tuple[Operation, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptUsed:
-    error: ErrorData
-
-
-@dataclass(frozen=True, slots=True)
-class Illegal:
-    error: ErrorData
-
-
-@dataclass(frozen=True, slots=True)
-class Unreached:
-    """`may_have_started`: the app may have got the call, so it must not be repeated before the call's startBy."""
-
-    message: str
-    retry_after: timedelta | None = None
-    may_have_started: bool = True
-
-
-Outcome = Answered | AttemptUsed | Illegal | Unreached
 
 
 class Caller:
@@ -66,6 +33,7 @@ class Caller:
         self._clock = clock
         self.client = HttpClient(max_connections=max_connections)
         self._max_answer = max_answer
+        self._sharing = Sharing(self.client, clock=clock, max_answer=max_answer)
 
     async def close(self) -> None:
         await self.client.close()
@@ -80,14 +48,42 @@ class Caller:
         deadline: Deadline,
         send_by: float,
         traceparent: str | None = None,
+        pace: Hashable = None,
     ) -> Outcome:
         """Send one call, unless it is past `send_by` (a monotonic time), and wait for its answer until the deadline, which each
-        checkpoint of its handler moves on. Cancelling closes the connection."""
+        checkpoint of its handler moves on. Cancelling closes the connection.
+
+        `pace`: which calls take about as long as this one; without it, the call shares no request with others."""
         if app.url is None:
             return Unreached(
                 "the app has no callback address yet: it has not synced, or its StepwellApp names none",
                 may_have_started=False,
             )
+        began = self._clock.monotonic()
+        outcome: Outcome | None = None
+        if pace is not None and self._sharing.welcomes(app, body, pace=pace):
+            fate = await self._sharing.call(app, body, timeout=deadline.seconds, send_by=send_by)
+            if not isinstance(fate, OneAnswer):
+                outcome = fate
+            else:
+                outcome = self._meaning(app, fate.status, fate.body, token=token, seq=seq())
+        if outcome is None:
+            outcome = await self._alone(app, body, token, seq, deadline, send_by, traceparent)
+        if pace is not None and isinstance(outcome, Answered):
+            self._sharing.note(pace, seconds=self._clock.monotonic() - began)
+        return outcome
+
+    async def _alone(
+        self,
+        app: App,
+        body: bytes,
+        token: int,
+        seq: Callable[[], int],
+        deadline: Deadline,
+        send_by: float,
+        traceparent: str | None,
+    ) -> Outcome:
+        assert app.url is not None
         try:
             response = await self.client.request(
                 "POST",
@@ -127,27 +123,30 @@ class Caller:
 
     def _read(self, app: App, response: Response, *, token: int, seq: int) -> Outcome:
         status = response.status
-        if status in _TRY_LATER:
-            return Unreached(
-                f"{app.url}: HTTP {status}",
-                retry_after=_retry_after(response.header(headers.RETRY_AFTER)),
-                may_have_started=status in (408, 504),
-            )
+        if (unreached := try_later(str(app.url), status, response)) is not None:
+            return unreached
+        unsigned = self._unsigned(app, response) if status == 409 or 200 <= status < 300 else None
+        return self._meaning(app, status, response.body, token=token, seq=seq, unsigned=unsigned)
+
+    def _meaning(
+        self, app: App, status: int, body: bytes, *, token: int, seq: int, unsigned: str | None = None
+    ) -> Outcome:
+        """What an answer comes to. `unsigned`: why its signature is not accepted."""
+        if (unreached := try_later(str(app.url), status)) is not None:
+            return unreached
         if not 200 <= status < 300:
-            refusal = self._refusal(app, response) if status == 409 else None
+            refusal = _refusal(body) if status == 409 and unsigned is None else None
             if refusal is not None:
                 return Unreached(f"{app.url}: the app refused the call as {refusal}")
+            return AttemptUsed(ErrorData(name="HttpError", message=f"the app answered HTTP {status}: {_excerpt(body)}"))
+        if unsigned is not None:
             return AttemptUsed(
-                ErrorData(name="HttpError", message=f"the app answered HTTP {status}: {_excerpt(response.body)}")
-            )
-        if (reason := self._unsigned(app, response)) is not None:
-            return AttemptUsed(
-                ErrorData(name="UnsignedAnswer", message=f"the app answered HTTP {status}, but {reason}")
+                ErrorData(name="UnsignedAnswer", message=f"the app answered HTTP {status}, but {unsigned}")
             )
         try:
             if app.protocol < 2:
-                return Answered((decode_answer_v1(response.body, codec=CODEC),))
-            answer = decode_answer_v2(response.body, codec=CODEC)
+                return Answered((decode_answer_v1(body, codec=CODEC),))
+            answer = decode_answer_v2(body, codec=CODEC)
         except StrictJsonError as error:
             return AttemptUsed(ErrorData(name="UnreadableAnswer", message=str(error)))
         except InvalidMessage as error:
@@ -177,20 +176,14 @@ class Caller:
             return f"its {headers.SIGNATURE_V1} is missing or wrong: app and engine must hold the same signing key"
         return None
 
-    def _refusal(self, app: App, response: Response) -> str | None:
-        """What a signed 409 says the app refused: "late" or "repeated"."""
-        if self._unsigned(app, response) is not None:
-            return None
-        try:
-            refused = orjson.loads(response.body)["refused"]
-        except (orjson.JSONDecodeError, KeyError, TypeError):
-            return None
-        return str(refused)[:40]
 
-
-def _retry_after(value: str | None) -> timedelta | None:
-    """Delay in seconds (RFC 9110, 10.2.3); the date form is not used between programs and is ignored."""
-    return timedelta(seconds=int(value)) if value and value.isascii() and value.isdigit() and len(value) < 7 else None
+def _refusal(body: bytes) -> str | None:
+    """What a signed 409 says the app refused: "late" or "repeated"."""
+    try:
+        refused = orjson.loads(body)["refused"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    return str(refused)[:40]
 
 
 def _excerpt(body: bytes) -> str:

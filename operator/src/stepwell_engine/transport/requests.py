@@ -15,9 +15,8 @@ from stepwell_protocol.http_errors import HttpError, NotSent, RequestRefused, Re
 from stepwell_protocol.strict_json import StrictJsonError, loads
 from stepwell_protocol.wire import ErrorData
 
-from .caller import CODEC, AttemptUsed, Unreached
-
-_TRY_LATER = frozenset({408, 425, 429, 502, 503, 504})
+from .caller import CODEC
+from .outcomes import TRY_LATER, AttemptUsed, Unreached
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +65,7 @@ async def send_request(client: HttpClient, request: HttpRequest) -> Replied | At
         return AttemptUsed(ErrorData(name="HttpError", message=f"{request.url}: {error}"))
     wanted = response.status in request.expect if request.expect else 200 <= response.status < 300
     if not wanted:
-        if response.status in _TRY_LATER:
+        if response.status in TRY_LATER:
             return Unreached(f"{request.url}: HTTP {response.status}", may_have_started=False)
         expected = ", ".join(map(str, request.expect)) or "any 2xx"
         return AttemptUsed(

@@ -159,6 +159,7 @@ async def _register(context: Context, obj: Json, app: App, probed: Probed) -> Fa
         served = Served(
             protocol=serving.sync.protocol,
             checkpointing="checkpoint" in serving.sync.capabilities,
+            shared_calls="sharedCalls" in serving.sync.capabilities,
             sdk=serving.sync.sdk,
         )
         try:

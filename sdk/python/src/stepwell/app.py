@@ -36,7 +36,7 @@ R = TypeVar("R")
 I = TypeVar("I")  # noqa: E741 - the input, beside O
 O = TypeVar("O")  # noqa: E741
 
-CAPABILITIES = ("checkpoint", "parallel", "sendEvent", "errors")
+CAPABILITIES = ("parallel", "sendEvent", "errors")
 
 
 class App:
@@ -70,6 +70,7 @@ class App:
         self.environment = environment
         self._threads = threads
         self._checkpointing = checkpointing
+        self._streams = False
         self._now = now
         self._functions: dict[str, Function[Any, Any]] = {}
         self._handlers: dict[str, Handler] = {}
@@ -157,6 +158,22 @@ class App:
         """
         return [function.document() for function in self._functions.values()]
 
+    @property
+    def streams(self) -> bool:
+        """Whether the framework that carries this app's answers can send them part by part, so that several calls may
+        come in one request.
+        """
+        return self._streams
+
+    @streams.setter
+    def streams(self, streams: bool) -> None:
+        self._streams = streams
+        self._described = None
+
+    def _capabilities(self) -> list[str]:
+        can = {"checkpoint": self._checkpointing, **dict.fromkeys(CAPABILITIES, True), "sharedCalls": self._streams}
+        return [capability for capability, able in can.items() if able]
+
     def describe(self) -> bytes:
         """What this app serves, as JSON: the answer to the engine's signed GET."""
         from pydantic_core import to_json
@@ -167,7 +184,7 @@ class App:
                     "app": self.name,
                     "protocol": 2,
                     "sdk": sdk_info(),
-                    "capabilities": list(CAPABILITIES if self._checkpointing else CAPABILITIES[1:]),
+                    "capabilities": self._capabilities(),
                     "functions": self.definitions(),
                     "steps": [
                         {"id": handler.name, "input": handler.input_schema(), "output": handler.output.schema()}
@@ -202,7 +219,7 @@ class App:
             RequestFailed: the engine refused a definition, or could not be reached.
         """
         await self.connect()
-        await self.client.sync(url, self.definitions(), sdk=sdk_info(), checkpointing=self._checkpointing)
+        await self.client.sync(url, self.definitions(), sdk=sdk_info(), capabilities=self._capabilities())
 
     async def close(self) -> None:
         """Close what is open towards the engine."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.endpoint import Reply, Request
 from stepwell.errors import StepwellError
+from stepwell.stream import Stream
 from stepwell_protocol import limits
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Asgi:
     """The ASGI application of an app. With a `path`, any other path is answered 404."""
 
     def __init__(self, app: "App", *, path: str | None = None) -> None:
+        app.streams = True
         self._app = app
         self._path = path
         self._connected = False
@@ -53,7 +55,7 @@ class Asgi:
                 await _send_reply(send, plain_reply(503, str(error)))
                 return
             self._connected = True
-        request = Request(scope["method"], dict(scope["headers"]), body, gone=lambda: _gone(receive))
+        request = Request(scope["method"], dict(scope["headers"]), body, gone=lambda: _gone(receive), streams=True)
         await _send_reply(send, await self._app.endpoint.answer(request))
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -94,6 +96,23 @@ async def _gone(receive: Receive) -> None:
 
 async def _send_reply(send: Send, reply: Reply) -> None:
     fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+    if reply.stream is not None:
+        await _send_stream(
+            send, reply.stream, {"type": "http.response.start", "status": reply.status, "headers": fields}
+        )
+        return
     fields.append((b"content-length", b"%d" % len(reply.body)))
     await send({"type": "http.response.start", "status": reply.status, "headers": fields})
     await send({"type": "http.response.body", "body": reply.body})
+
+
+async def _send_stream(send: Send, stream: Stream, start: Message) -> None:
+    try:
+        part, more = await stream.part()
+        await send(start)
+        await send({"type": "http.response.body", "body": part, "more_body": more})
+        while more:
+            part, more = await stream.part()
+            await send({"type": "http.response.body", "body": part, "more_body": more})
+    finally:
+        await stream.close()

@@ -238,7 +238,7 @@ class Client:
         functions: Sequence[Mapping[str, Any]],
         *,
         sdk: Mapping[str, str],
-        checkpointing: bool = True,
+        capabilities: Sequence[str] = (),
     ) -> None:
         """Tell the engine which functions this app serves, and at which address. It takes effect at once.
 
@@ -249,7 +249,7 @@ class Client:
             {
                 "url": url,
                 "protocol": 2,
-                "capabilities": ["checkpoint"] if checkpointing else [],
+                "capabilities": list(capabilities),
                 "sdk": dict(sdk),
                 "functions": list(functions),
             }

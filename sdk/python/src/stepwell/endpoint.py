@@ -22,15 +22,18 @@ from stepwell.errors import Mistake
 from stepwell.failures import as_data
 from stepwell.handlers import Handler
 from stepwell.step import Step
+from stepwell.stream import Stream
 from stepwell.sync_step import SyncStep
 from stepwell.thread_turn import ThreadTurn
 from stepwell.turn import CheckpointLost, Surroundings
 from stepwell.watch import HungUp, Watch, Watcher
 from stepwell_protocol import headers
 from stepwell_protocol.answer import encode_answer_v1, encode_answer_v2
+from stepwell_protocol.sharing import PARTS
 from stepwell_protocol.signing import SignatureRefused, sign_v1, sign_v2, verify_v1, verify_v2
 from stepwell_protocol.wire import (
     Answer,
+    Call,
     ErrorData,
     InvalidMessage,
     Invoke,
@@ -46,12 +49,15 @@ _NOBODY_LISTENS: Final = 499
 
 
 class Request(NamedTuple):
-    """A request as the endpoint needs it. Header names are lower case. `gone` returns when the engine has hung up."""
+    """A request as the endpoint needs it. Header names are lower case. `gone` returns when the engine has hung up.
+    `streams`: the framework can send an answer part by part.
+    """
 
     method: str
     headers: Mapping[bytes, bytes]
     body: bytes
     gone: Callable[[], Awaitable[None]] | None = None
+    streams: bool = False
 
     def header(self, name: str) -> str | None:
         """A header's value, or None."""
@@ -60,11 +66,12 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What to answer."""
+    """What to answer: the body, or the stream's parts one after the other."""
 
     status: int
     body: bytes
     headers: Sequence[tuple[str, str]] = ()
+    stream: Stream | None = None
 
 
 class Endpoint:
@@ -142,7 +149,10 @@ class Endpoint:
 
     async def _called(self, request: Request, keys: tuple[str, ...], *, timed: bool) -> Reply:
         try:
-            invoke = read_invoke(pydantic_core.from_json(request.body, allow_inf_nan=False))
+            called = pydantic_core.from_json(request.body, allow_inf_nan=False)
+            if isinstance(called, list):
+                return self._stream(called, request, keys, timed=timed)
+            invoke = read_invoke(called)
         except InvalidMessage as error:
             return self._signed(400, _problem(str(error)), keys, timed=timed)
         except ValueError as error:
@@ -152,14 +162,38 @@ class Endpoint:
             return self._signed(200, _only(ops), keys, timed=timed)
         if not timed:
             return _refusal(401, f"a version-2 call must carry {headers.SIGNATURE}")
+        status, body = await self._answer(invoke, invoke.call, request)
+        return self._signed(status, body, keys, timed=True)
+
+    def _stream(self, calls: list[Any], request: Request, keys: tuple[str, ...], *, timed: bool) -> Reply:
+        """The answer to a request with several calls.
+
+        Raises:
+            InvalidMessage: one of them is wrong, or they cannot be answered as they are ready; none was started.
+        """
+        if not (timed and request.streams):
+            raise InvalidMessage("call", "must be an object: several calls in one request are not taken here")
+        invokes = [read_invoke(call) for call in calls]
+        if not invokes or any(invoke.call is None for invoke in invokes):
+            raise InvalidMessage("call", "calls that share a request must be of version 2")
+
+        async def answer(invoke: Invoke) -> tuple[int, bytes]:
+            assert invoke.call is not None
+            return await self._answer(invoke, invoke.call, watched)
+
+        stream = Stream(invokes, answer, gone=request.gone, key=keys[0], now=self._now)
+        watched = request if request.gone is None else request._replace(gone=stream.hung_up)
+        return Reply(200, b"", [(headers.CONTENT_TYPE, PARTS)], stream)
+
+    async def _answer(self, invoke: Invoke, call: Call, request: Request) -> tuple[int, bytes]:
+        """The status and body with which to answer a version-2 call. Raises HungUp."""
         if (refused := self._out_of_place(invoke)) is not None:
-            return self._signed(409, b'{"refused":"%b"}' % refused, keys, timed=True)
+            return 409, b'{"refused":"%b"}' % refused
         try:
             ops, seq = await self._perform(invoke, request)
         except CheckpointLost:
-            return _refusal(503, "the engine could not be reached to commit a step")
-        answer = Answer(invoke.call.token, seq, tuple(ops), int(self._now() * 1000))
-        return self._signed(200, encode_answer_v2(answer), keys, timed=True)
+            return 503, _problem("the engine could not be reached to commit a step")
+        return 200, encode_answer_v2(Answer(call.token, seq, tuple(ops), int(self._now() * 1000)))
 
     def _out_of_place(self, invoke: Invoke) -> bytes | None:
         """Why a call must not start, after noting that it came."""

@@ -130,14 +130,19 @@ class SyncClient:
         return self._background.run(self._client.wait(run_id, timeout=timeout))
 
     def sync(
-        self, url: str, functions: Sequence[Mapping[str, Any]], *, sdk: Mapping[str, str], checkpointing: bool = True
+        self,
+        url: str,
+        functions: Sequence[Mapping[str, Any]],
+        *,
+        sdk: Mapping[str, str],
+        capabilities: Sequence[str] = (),
     ) -> None:
         """Tell the engine which functions this app serves, and at which address. It takes effect at once.
 
         Raises:
             RequestFailed: the engine refused a definition (the message names field and fix), or could not be reached.
         """
-        return self._background.run(self._client.sync(url, functions, sdk=sdk, checkpointing=checkpointing))
+        return self._background.run(self._client.sync(url, functions, sdk=sdk, capabilities=capabilities))
 
     def register(self, name: str, *, environment: str = "dev", admin_token: str | None = None) -> Connection:
         """Make an app, or find it: the same name and environment give the same app. From here on, speak as this app.

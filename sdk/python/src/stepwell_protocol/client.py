@@ -14,7 +14,7 @@ import asyncio
 import re
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Self
 from urllib.parse import urlsplit
 
@@ -82,12 +82,15 @@ class HttpClient:
         timeout: float | Deadline | None = None,
         max_response: int | None = None,
         send_by: float | None = None,
+        sink: Callable[[bytes], None] | None = None,
     ) -> Response:
         """Send one request and give its answer, whatever its status.
 
         `timeout`: how long all of it may take, in seconds, or a `Deadline`, which can be moved on meanwhile.
         `send_by`: a time of `time.monotonic()` after which the request is not sent any more, however long connecting took
         or the process was stopped; NotSent is raised then.
+        `sink`: where the body of an answer with status 200 goes as it comes, instead of into the answer. An `HttpError`
+        that it raises ends the request.
 
         Raises:
             HttpError: one of its subclasses, by what the other side may have seen.
@@ -110,7 +113,7 @@ class HttpClient:
             raise NotSent("it was too late to send the request")
         waiter: asyncio.Future[Response] = loop.create_future()
         limit = self._max_response if max_response is None else max_response
-        connection.send(head + body, waiter=waiter, deadline=deadline, limit=limit)
+        connection.send(head + body, waiter=waiter, deadline=deadline, limit=limit, sink=sink)
         self._under_way.add(connection)
         if self._timer is None or deadline.at < self._timer_at:
             self._arm(deadline.at)

@@ -7,6 +7,7 @@ body. Anything that is not one clean answer ends the connection.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, Protocol, cast
 
 import httptools
@@ -15,6 +16,7 @@ from stepwell_protocol.http_errors import ConnectionLost, HttpError, ResponseInv
 
 OVERHEAD_BYTES: Final = 64 * 1024
 _FRAMING_PER_BODY_BYTE: Final = 8
+_OK: Final = 200
 
 
 class Response:
@@ -76,6 +78,7 @@ class Connection(asyncio.Protocol):
         "_parts",
         "_received",
         "_response",
+        "_sink",
         "_started",
         "_surplus",
         "_transport",
@@ -90,6 +93,7 @@ class Connection(asyncio.Protocol):
     _fields: dict[bytes, bytes]
     _parts: list[bytes]
     _response: Response | None
+    _sink: Callable[[bytes], None] | None
 
     def __init__(self, owner: Owner, *, loop: asyncio.AbstractEventLoop, keep_alive: float) -> None:
         self._owner = owner
@@ -103,11 +107,24 @@ class Connection(asyncio.Protocol):
         self.keep_alive = keep_alive
         self._reset(0)
 
-    def send(self, data: bytes, *, waiter: asyncio.Future[Response], deadline: Deadline, limit: int) -> None:
-        """Write a whole request; `waiter` gets the answer or an `HttpError`. Nothing else may be under way."""
+    def send(
+        self,
+        data: bytes,
+        *,
+        waiter: asyncio.Future[Response],
+        deadline: Deadline,
+        limit: int,
+        sink: Callable[[bytes], None] | None = None,
+    ) -> None:
+        """Write a whole request; `waiter` gets the answer or an `HttpError`. Nothing else may be under way.
+
+        With a `sink`, the body of an answer with status 200 goes there as it comes, and the answer's own is empty; what
+        the sink raises, an `HttpError`, ends the connection.
+        """
         assert self._transport is not None
         assert self.waiter is None
         self._reset(limit)
+        self._sink = sink
         self.waiter = waiter
         self.deadline = deadline
         self._transport.write(data)
@@ -152,6 +169,8 @@ class Connection(asyncio.Protocol):
         if self._body_size > self._limit:
             over = f"the answer is larger than the {self._limit:,} bytes allowed"
             self.fail(ResponseTooLarge(over, status=self._status()))
+        elif self._sink is not None and not self._pour(self._sink):
+            return
         elif self._response is not None:
             assert self._transport is not None
             unsent = self._transport.get_write_buffer_size() > 0
@@ -159,6 +178,22 @@ class Connection(asyncio.Protocol):
         elif self._received - self._body_size > OVERHEAD_BYTES + _FRAMING_PER_BODY_BYTE * self._body_size:
             over = f"the answer's headers and framing pass {OVERHEAD_BYTES:,} bytes"
             self.fail(ResponseInvalid(over, status=self._status()))
+
+    def _pour(self, sink: Callable[[bytes], None]) -> bool:
+        """Hand over what has come of the body; whether that went well."""
+        if not self._started or self._parser.get_status_code() != _OK:
+            return True
+        came = b"".join(self._parts)
+        self._parts = []
+        if self._response is not None:
+            came, self._response.body = self._response.body, b""
+        try:
+            if came:
+                sink(came)
+        except HttpError as error:
+            self.fail(error)
+            return False
+        return True
 
     def on_message_begin(self) -> None:
         if self._response is not None:
@@ -193,6 +228,7 @@ class Connection(asyncio.Protocol):
 
     def _reset(self, limit: int) -> None:
         self._limit = limit
+        self._sink = None
         self._fields = {}
         self._parts = []
         self._body_size = 0
