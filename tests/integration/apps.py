@@ -219,3 +219,45 @@ def version_2(key: str, **handlers: V2Handler) -> Answering:
         return ops if isinstance(ops, Reply) else answer_to(call, ops, key)
 
     return answer
+
+
+# Several calls in one request
+
+
+def part(*answers: tuple[int, int, bytes], key: str) -> bytes:
+    """One part of the answer to several calls, from (place, status, body)."""
+    lines = b"".join(b"%d %d %b\n" % answer for answer in answers)
+    return b"%b %d\n%b" % (sign_timed(lines, key).encode(), len(lines), lines)
+
+
+def streamed(*parts: bytes | Awaitable[object]) -> Reply:
+    """Parts one after the other, the next one when what stands before it has happened; then the end of the connection."""
+
+    async def stream() -> AsyncIterator[bytes]:
+        for each in parts:
+            if isinstance(each, bytes):
+                yield each
+            else:
+                await each
+
+    return Reply(stream=stream)
+
+
+def one_by_one(key: str, handler: V2Handler) -> Answering:
+    """One handler for calls that come alone and for those that come together, which are answered in one part."""
+    alone = version_2(key, work=handler)
+
+    async def answer(request: Received) -> Reply:
+        calls = json.loads(request.body)
+        if not isinstance(calls, list):
+            return await alone(request)
+        assert request.headers["stepwell-protocol"] == "2"
+        assert verified(request, key)
+        bodies = []
+        for call in calls:
+            ops = handler(call)
+            ops = await ops if isinstance(ops, Awaitable) else ops
+            bodies.append(ops.body if isinstance(ops, Reply) else answer_to(call, ops, key).body)
+        return Reply(body=part(*[(place, 200, body) for place, body in enumerate(bodies)], key=key))
+
+    return answer

@@ -46,10 +46,18 @@ class World:
 
     # Declaring
 
-    async def app(self, name: str = "shop", *, url: str | None = None, protocol: int = 1, **settings: Any) -> App:
+    async def app(
+        self,
+        name: str = "shop",
+        *,
+        url: str | None = None,
+        protocol: int = 1,
+        shared_calls: bool = False,
+        **settings: Any,
+    ) -> App:
         declared = {"signing_keys": (KEY,), "url": url, **settings}
         app = await self.journal.definitions.put_app(AppSettings(name=name, **declared))
-        served = Served(url=url, protocol=protocol, checkpointing=protocol >= 2)
+        served = Served(url=url, protocol=protocol, checkpointing=protocol >= 2, shared_calls=shared_calls)
         await self.journal.definitions.record_served(app.id, served)
         return await self.journal.definitions.get_app(app.id)
 

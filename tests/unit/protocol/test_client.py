@@ -503,7 +503,9 @@ async def test_with_a_sink_the_body_is_handed_on_as_it_comes() -> None:
             response = await client.request("POST", url, sink=sink)
             assert (response.status, response.body) == (200, b"")
         assert taken == [b"one", b"two"] * 2
-        assert (await client.request("POST", url)).body == b"onetwo", "the sink was of the request, not of the connection"
+        assert (await client.request("POST", url)).body == b"onetwo", (
+            "the sink was of the request, not of the connection"
+        )
         assert server.connections == 1
 
 

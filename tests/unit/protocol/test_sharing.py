@@ -1,5 +1,6 @@
 """Several calls in one request: whatever way the parts of the answer are cut, what was signed is read, and nothing else."""
 
+import contextlib
 import json
 from itertools import pairwise
 
@@ -55,10 +56,8 @@ def test_a_part_that_was_changed_gives_nothing(at: int, flip: int) -> None:
 
 @given(st.binary(max_size=2000))
 def test_garbage_raises_nothing_else(garbage: bytes) -> None:
-    try:
+    with contextlib.suppress(InvalidMessage, SignatureRefused):
         assert PartReader([KEY]).feed(garbage, now=NOW) == []
-    except (InvalidMessage, SignatureRefused):
-        pass
 
 
 @pytest.mark.parametrize(

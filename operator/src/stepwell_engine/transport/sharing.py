@@ -134,6 +134,8 @@ class Sharing:
         else:
             if ride.open:
                 ride.end(self._fate_of_all(app, response))
+        finally:
+            ride.end(Unreached(f"{app.url}: the request was given up"))
 
     def _fate_of_all(self, app: App, response: Response) -> Fate:
         """Of those that the answer says nothing about."""
