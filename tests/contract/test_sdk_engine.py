@@ -32,6 +32,7 @@ from stepwell import (
     SyncStep,
     current_step,
 )
+from stepwell.stream import Stream
 
 DID: list[str] = []
 """What steps have done, in order."""
@@ -227,6 +228,24 @@ async def test_a_mistake_fails_the_run_with_the_line(stand: Stand) -> None:
 async def test_many_runs_at_the_same_time_all_end(stand: Stand) -> None:
     results = await asyncio.gather(*(ended(stand.client, "many", 5) for _ in range(60)))
     assert results == [10] * 60
+
+
+async def test_runs_that_go_on_together_are_called_together(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+
+    def counted(calls: list[Any], *args: Any, **more: Any) -> Stream:
+        held.append(len(calls))
+        return Stream(calls, *args, **more)
+
+    monkeypatch.setattr("stepwell.endpoint.Stream", counted)
+    await ended(stand.client, "many", 5)
+    results = await asyncio.gather(*(ended(stand.client, "many", 5) for _ in range(60)))
+    assert results == [10] * 60
+    if stand.app._checkpointing:
+        assert held == [], "their checkpoints share requests already"
+    else:
+        assert max(held) > 1
+        assert sum(held) > len(held)
 
 
 async def test_an_input_that_does_not_fit_is_refused_when_the_run_starts(stand: Stand) -> None:

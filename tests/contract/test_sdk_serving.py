@@ -24,6 +24,7 @@ from stepwell.asgi import MOST_BODY
 from stepwell_protocol import wire
 from stepwell_protocol.client import HttpClient, Response
 from stepwell_protocol.http_errors import ConnectFailed, ConnectionLost
+from stepwell_protocol.sharing import PARTS, OneAnswer, PartReader, encode_calls
 from stepwell_protocol.signing import sign_v2, verify_v2
 
 KEY = "sk_serving"
@@ -186,6 +187,49 @@ def test_the_engine_is_answered(serve: Callable[[App], contextlib.AbstractContex
         described = ask(url, b"", method="GET")
         assert (described.status, json.loads(described.body)["app"]) == (200, "serving")
         verify_v2(described.body, described.header("stepwell-signature"), [KEY], now=time.time())
+
+
+@pytest.mark.parametrize("serve", [asgi, fastapi], ids=lambda each: each.__name__)
+def test_calls_of_one_request_are_answered_one_by_one_where_the_framework_streams(
+    serve: Callable[[App], contextlib.AbstractContextManager[str]],
+) -> None:
+    app, gate = make_app(), threading.Event()
+
+    @app.function()
+    def held(step: SyncStep, text: str) -> str:
+        return step.run("wait", lambda: text if gate.wait(10) else "")
+
+    found: list[OneAnswer] = []
+
+    async def together(url: str, body: bytes) -> None:
+        reader = PartReader([KEY])
+
+        def sink(data: bytes) -> None:
+            found.extend(reader.feed(data, now=time.time()))
+            gate.set()
+
+        signed = {"stepwell-signature": sign_v2(body, KEY, now=time.time())}
+        async with HttpClient(timeout=10) as client:
+            response = await client.request("POST", url, headers=signed, body=body, sink=sink)
+        assert (response.status, response.header("content-type")) == (200, PARTS)
+
+    with serve(app) as url:
+        assert "sharedCalls" in json.loads(ask(url, b"", method="GET").body)["capabilities"]
+        asyncio.run(together(url, encode_calls([call("held", token=1), call("plain", token=1)])))
+    assert [(answer.place, answer.status) for answer in found] == [(1, 200), (0, 200)]
+    for answer in found:
+        (op,) = wire.decode_answer_v2(answer.body).ops
+        assert isinstance(op, wire.StepDone)
+
+
+@pytest.mark.parametrize("serve", [wsgi, flask, django], ids=lambda each: each.__name__)
+def test_they_are_refused_where_it_does_not_and_the_app_says_so(
+    serve: Callable[[App], contextlib.AbstractContextManager[str]],
+) -> None:
+    with serve(make_app()) as url:
+        assert "sharedCalls" not in json.loads(ask(url, b"", method="GET").body)["capabilities"]
+        refused = ask(url, encode_calls([call("plain", token=1), call("plain", token=2)]))
+    assert (refused.status, refused.header("stepwell-signature") is not None) == (400, True)
 
 
 @EVERY_WAY
