@@ -22,6 +22,10 @@ from benchmarks.systems.stepwell import Stepwell
 RESULTS = Path(__file__).parent / "results"
 
 
+#: Columns of what is written into a file or a pipe.
+_WIDTH = 120
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
@@ -36,7 +40,7 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, action="append", metavar="N", help="runs at once; may be repeated")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER", help="where results are written")
     arguments = parser.parse_args()
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     try:
         uvloop.run(_run(arguments, console))
     except peers.PeerProblem as error:

@@ -1,4 +1,4 @@
-"""The results: one table with ratios first, a JSON file, and a picture.
+"""The results: one table, ratios first and figures below them, a JSON file, and a picture.
 
 A ratio is always "how many times better": above 1 Stepwell is ahead, whether more or less is better. Figures that were taken while
 other processes used more than a fifth of a core are marked `~`: measure again on a quiet machine.
@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 import psutil
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -52,22 +53,25 @@ class Report:
     def show(self, console: Console) -> None:
         ours = [each for each in self.measured if each.name.startswith(OURS)]
         peers = [each for each in self.measured if not each.name.startswith(OURS)]
-        table = Table(title=f"Runs of 5 steps · {_machine()} · {self.started:%Y-%m-%d %H:%M} UTC", caption=MARKS)
-        table.add_column("")
+        ratios = Table(caption=MARKS, box=SIMPLE_HEAD)
+        ratios.add_column("times better", no_wrap=True)
         for mine in ours:
             for peer in peers:
-                table.add_column(f"{mine.name.partition(', ')[2]}\nto {peer.name}", justify="right", style="bold")
+                ratios.add_column(f"{mine.name.partition(', ')[2]}\nto {peer.name}", justify="right", style="bold")
+        figures = Table(box=SIMPLE_HEAD)
+        figures.add_column("figures", no_wrap=True)
         for each in self.measured:
-            table.add_column(each.name.replace(", ", "\n"), justify="right")
+            figures.add_column(each.name.replace(", ", "\n"), justify="right")
         for row in self._rows():
-            ratios = [row.ratio(mine, peer) for mine in ours for peer in peers]
+            found = [row.ratio(mine, peer) for mine in ours for peer in peers]
+            if any(found):
+                ratios.add_row(row.label, *("" if ratio is None else f"{ratio:.2f} x" for ratio in found))
             values = [row.value(each) for each in self.measured]
-            table.add_row(
-                row.label,
-                *("" if ratio is None else f"{ratio:.2f} x" for ratio in ratios),
-                *("" if value is None else row.write(value) for value in values),
-            )
-        console.print(table)
+            figures.add_row(row.label, *("" if value is None else row.write(value) for value in values))
+        console.print(f"Runs of 5 steps · {_machine()} · {self.started:%Y-%m-%d %H:%M} UTC")
+        if peers:
+            console.print(ratios)
+        console.print(figures)
         if noisy := [each.name for each in self.measured if _strangers(each) > NOISY]:
             console.print(f"~ other processes were busy while these were measured: {'; '.join(noisy)}")
 
@@ -107,7 +111,7 @@ class Report:
         yield Row("steps/s, best", lambda each: each.best.steps_per_second, "{:,.0f}".format)
         yield Row("runs/s, best", lambda each: each.best.runs_per_second, "{:,.0f}".format)
         for concurrency in self.plan.concurrencies:
-            yield Row(f"steps/s, {concurrency} runs at once", _at(concurrency), "{:,.0f}".format)
+            yield Row(f"steps/s, {concurrency} at once", _at(concurrency), "{:,.0f}".format)
         yield Row("start → done, p50", lambda each: each.latency.run_p50, _ms, more_is_better=False)
         yield Row("start → done, p99", lambda each: each.latency.run_p99, _ms, more_is_better=False)
         yield Row("step → step, p50", lambda each: each.latency.step_p50, _ms, more_is_better=False)
@@ -116,7 +120,7 @@ class Report:
         for group in ("engine", "app", "database"):
             yield Row(f"CPU per step, {group}", _cpu_of(group), _us, more_is_better=False)
         yield Row("memory of engine and app", _memory, _mib, more_is_better=False)
-        yield Row("others' use of the machine, cores", _strangers, "{:.2f}".format, compared=False)
+        yield Row("cores used by others", _strangers, "{:.2f}".format, compared=False)
 
 
 def _at(concurrency: int) -> Callable[[Measured], float | None]:

@@ -1,6 +1,7 @@
 """The benchmark's report: ratios point the right way, and what is written can be read."""
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from datetime import UTC, datetime
 from io import StringIO
@@ -37,8 +38,9 @@ def report() -> Report:
 def shown(report: Report) -> dict[str, str]:
     console = Console(width=200, record=True, file=StringIO())
     report.show(console)
-    lines = [line.split("│") for line in console.export_text().splitlines() if "│" in line]
-    return {cells[1].strip(): cells[2].strip() for cells in lines}
+    text, _, _ = console.export_text().partition("figures")
+    cells = [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
+    return {label: ratio for label, ratio, *_ in (row for row in cells if len(row) > 1)}
 
 
 def test_a_ratio_above_one_means_that_we_are_ahead_whether_more_or_less_is_better(report: Report) -> None:
@@ -49,7 +51,8 @@ def test_a_ratio_above_one_means_that_we_are_ahead_whether_more_or_less_is_bette
 
 
 def test_a_figure_that_one_side_lacks_has_no_ratio(report: Report) -> None:
-    assert shown(report)["CPU per step, database"] == ""
+    assert "CPU per step, engine" in shown(report)
+    assert "CPU per step, database" not in shown(report)
 
 
 def test_figures_from_a_busy_machine_are_named() -> None:
