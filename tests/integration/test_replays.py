@@ -1,6 +1,7 @@
 """A request that was signed by the timed signature is taken once, unless it says itself what it repeats."""
 
 import json
+from collections.abc import Mapping
 
 import httpx
 import pytest
@@ -20,7 +21,7 @@ class Sender:
         self._app = app
         self._transport = httpx.ASGITransport(create_app(world.journal, settings, work_made=lambda **_: None))
 
-    def signed(self, body: dict[str, object], *, now: float) -> tuple[bytes, dict[str, str]]:
+    def signed(self, body: Mapping[str, object], *, now: float) -> tuple[bytes, dict[str, str]]:
         raw = json.dumps(body).encode()
         return raw, {headers.APP: self._app.id, headers.SIGNATURE: sign_v2(raw, self._app.signing_keys, now=now)}
 
@@ -70,6 +71,46 @@ async def test_a_replayed_start_is_refused(world: World, app: App, database_url:
     assert (await sender.post("/fn/start", request)).status_code == 201
     assert (await sender.post("/fn/start", request)).status_code == 409
     assert await world.value("select count(*) from stepwell.run") == 1
+
+
+async def test_a_replayed_sync_does_not_put_back_what_another_has_replaced(
+    world: World, app: App, database_url: str
+) -> None:
+    sender = Sender(world, app, database_url)
+    now = (await world.now()).timestamp()
+
+    def serving(*functions: str, at: float = now) -> tuple[bytes, dict[str, str]]:
+        named = [{"id": function, "triggers": [{"event": {"name": "go"}}]} for function in functions]
+        return sender.signed({"url": "http://127.0.0.1:9/x", "protocol": 2, "functions": named}, now=at)
+
+    async def served() -> list[str]:
+        rows = await world.rows("select name from stepwell.definition where source = 'sync' and retired_at is null")
+        return [row["name"] for row in rows]
+
+    old, new = serving("old"), serving("new")
+    for each in (old, new):
+        answer = await sender.post("/fn/sync", each)
+        assert answer.status_code == 200, answer.text
+    again = await sender.post("/fn/sync", old)
+    assert (again.status_code, again.json()["title"]) == (409, "Conflict")
+    assert "sign it anew" in again.json()["detail"]
+    assert await served() == ["new"]
+    assert (await sender.post("/fn/sync", new)).status_code == 200, "copies of an app that start together say the same"
+    assert (await sender.post("/fn/sync", serving("old", at=now + 1))).status_code == 200
+    assert await served() == ["old"]
+
+
+async def test_syncs_are_remembered_for_longer_than_they_can_be_replayed_and_no_longer(
+    world: World, app: App, database_url: str
+) -> None:
+    sender = Sender(world, app, database_url)
+    body = {"url": "http://127.0.0.1:9/x", "functions": []}
+    now = (await world.now()).timestamp()
+    for age in range(3):
+        assert (await sender.post("/fn/sync", sender.signed(body, now=now - age))).status_code == 200
+    await world.sql("update stepwell.sync_request set accepted_at = accepted_at - interval '16 minutes'")
+    assert (await sender.post("/fn/sync", sender.signed(body, now=now - 3))).status_code == 200
+    assert await world.value("select count(*) from stepwell.sync_request") == 1
 
 
 async def test_a_late_request_is_refused(world: World, app: App, database_url: str) -> None:

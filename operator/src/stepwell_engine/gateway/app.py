@@ -86,7 +86,9 @@ class Gateway:
             shared_calls="sharedCalls" in body.capabilities,
             sdk=body.sdk,
         )
-        declared = await self._journal.definitions.sync(app.id, declarations, served=served)
+        declared = await self._journal.definitions.sync(
+            app.id, declarations, served=served, once=timed_signature(request)
+        )
         self._identity.forget(app.id)
         self._work_made()
         return json_answer(

@@ -164,11 +164,17 @@ class Definitions:
                 resource_uid=resource_uid,
             )
 
-    async def sync(self, app_id: str, declarations: Sequence[Declaration], *, served: Served) -> list[Declared]:
+    async def sync(
+        self, app_id: str, declarations: Sequence[Declaration], *, served: Served, once: str | None = None
+    ) -> list[Declared]:
         """All functions an app serves, at once: those it no longer names stop starting runs, and their runs go on.
-        Definitions owned by a resource are left as their author wants them."""
+        Definitions owned by a resource are left as their author wants them. `once`: the signature of the request that says so.
+
+        Raises Conflict for a request that was accepted before and replaced since."""
         async with self._database.transaction() as connection:
             await self._lock(connection, app_id)
+            if once is not None:
+                await self._note_sync(connection, app_id, once)
             await self._record_served(connection, app_id, served)
             before = await self._list(connection, app_id)
             owned = {(d.kind, d.name): d for d in before if d.source == "resource" and not d.retired}
@@ -373,6 +379,11 @@ class Definitions:
         async with connection.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(statement("definitions/list_definitions"), {"app_id": app_id})
             return [Definition(**{**row, "kind": Kind(row["kind"])}) for row in await cursor.fetchall()]
+
+    async def _note_sync(self, connection: Connection, app_id: str, signature: str) -> None:
+        noted = await connection.execute(statement("definitions/note_sync"), {"app_id": app_id, "signature": signature})
+        if noted.rowcount == 0:
+            raise Conflict("this very request was accepted before, and another one since: sign it anew")
 
     async def _record_served(self, connection: Connection, app_id: str, served: Served) -> None:
         await connection.execute(
