@@ -24,9 +24,9 @@ from stepwell_engine.sealing import Sealer
 NOBODY = "postgresql://nobody@127.0.0.1:9/nothing"
 
 
-def refused(environment: Mapping[str, str], *arguments: str) -> str:
-    """The one sentence with which the process refuses to start."""
-    done = subprocess.run(
+def started(environment: Mapping[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """The process, once it has ended."""
+    return subprocess.run(
         [sys.executable, "-m", "stepwell_engine", *(arguments or ("run",))],
         env={**os.environ, **clean_environment(environment)},
         capture_output=True,
@@ -34,6 +34,11 @@ def refused(environment: Mapping[str, str], *arguments: str) -> str:
         timeout=60,
         check=False,
     )
+
+
+def refused(environment: Mapping[str, str], *arguments: str) -> str:
+    """The one sentence with which the process refuses to start."""
+    done = started(environment, *arguments)
     assert done.returncode == 1, (done.returncode, done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
@@ -112,6 +117,16 @@ def test_a_newer_schema_is_refused_by_the_engine_and_by_the_migration(database_u
         told = refused(given(database_url), command)
         assert told.startswith("the schema is at migration 9999, this release knows up to ")
         assert told.endswith("run a newer release")
+
+
+def test_the_migration_needs_no_key(empty_database_url: str) -> None:
+    environment = {name: value for name, value in given(empty_database_url).items() if name != "STEPWELL_DATA_KEY"}
+    assert "STEPWELL_DATA_KEY is not set" in refused(environment, "run")
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        assert connection.execute("select to_regclass('stepwell.migration')").fetchone() == (None,)
+        done = started(environment, "migrate")
+        assert (done.returncode, done.stdout.partition(":")[0]) == (0, "applied")
+        assert connection.execute("select count(*) from stepwell.migration").fetchone() == (len(migrations()),)
 
 
 async def test_another_data_key_than_the_one_that_sealed_is_refused(world: World, database_url: str) -> None:

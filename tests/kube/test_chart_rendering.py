@@ -168,6 +168,11 @@ def test_what_the_migration_needs_is_there_before_it(objects: list[Json]) -> Non
     assert _hook(account)[1] < _hook(job)[1]
 
 
+def test_the_migration_is_given_no_key(objects: list[Json]) -> None:
+    (container,) = of_kind(objects, "Job")["stepwell-migrate"]["spec"]["template"]["spec"]["containers"]
+    assert {each["name"] for each in container["env"]} == {"STEPWELL_DATABASE_URL", "STEPWELL_LOG_LEVEL"}
+
+
 def test_the_charts_crds_are_the_repositorys(helm: Helm) -> None:
     rendered = of_kind(helm.render(), "CustomResourceDefinition")
     sources = [yaml.load(path.read_text(), Loader=yaml.CSafeLoader) for path in sorted((ROOT / "crds").glob("*.yaml"))]

@@ -20,7 +20,7 @@ from stepwell_protocol.serving import OneWrite, settle_memory
 from .engine import Engine
 from .errors import StepwellError
 from .journal.migrate import migrate
-from .settings import Settings
+from .settings import MigrationSettings, Settings
 from .telemetry import configure_logging
 
 
@@ -33,16 +33,21 @@ def main() -> None:
     parser.add_argument("command", choices=["run", "migrate"], nargs="?", default="run")
     command = parser.parse_args().command
     try:
-        settings = Settings.from_environment()
-        configure_logging(level=settings.log_level, format=settings.log_format)
         if command == "migrate":
-            applied = asyncio.run(migrate(settings.database_url))
-            print(f"applied: {', '.join(applied)}" if applied else "the schema is up to date")
+            _migrate(MigrationSettings.from_environment())
         else:
+            settings = Settings.from_environment()
+            configure_logging(level=settings.log_level, format=settings.log_format)
             uvloop.run(_run(settings))
     except StepwellError as error:
         print(f"stepwell-engine: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def _migrate(settings: MigrationSettings) -> None:
+    configure_logging(level=settings.log_level, format=settings.log_format)
+    applied = asyncio.run(migrate(settings.database_url))
+    print(f"applied: {', '.join(applied)}" if applied else "the schema is up to date")
 
 
 async def _run(settings: Settings) -> None:

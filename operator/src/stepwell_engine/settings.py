@@ -47,6 +47,26 @@ VARIABLES: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationSettings:
+    """All that bringing the schema up to date needs; no key."""
+
+    database_url: str = field(repr=False)
+    log_level: str = "info"
+    log_format: str = "json"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "MigrationSettings":
+        """Read and check. Raises InvalidSetting naming the variable."""
+        given = _given(environment)
+        form = "text" if _in_dev_mode(given) else "json"
+        return cls(
+            database_url=_required(given, "STEPWELL_DATABASE_URL"),
+            log_level=_choice(given, "STEPWELL_LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
+            log_format=_choice(given, "STEPWELL_LOG_FORMAT", form, ("json", "text")),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     database_url: str = field(repr=False)
     sealer: Sealer = field(repr=False)
@@ -65,10 +85,13 @@ class Settings:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, *, port: int = 8080) -> "Settings":
         """Read and check. Raises InvalidSetting (or BadDataKey) naming the variable."""
-        given = {k: v for k, v in (os.environ if environment is None else environment).items() if v != ""}
-        dev = given.get("STEPWELL_DEV") == "1"
+        given = _given(environment)
+        dev = _in_dev_mode(given)
+        basics = MigrationSettings.from_environment(given)
         settings = cls(
-            database_url=_required(given, "STEPWELL_DATABASE_URL"),
+            database_url=basics.database_url,
+            log_level=basics.log_level,
+            log_format=basics.log_format,
             sealer=Sealer.from_base64(_required(given, "STEPWELL_DATA_KEY")),
             admin_token=given.get("STEPWELL_ADMIN_TOKEN"),
             host=given.get("STEPWELL_HOST", "127.0.0.1" if dev else "0.0.0.0"),  # noqa: S104
@@ -79,14 +102,20 @@ class Settings:
             drain=timedelta(seconds=_number(given, "STEPWELL_DRAIN_SECONDS", 25, least=0, most=3600)),
             pool_size=_integer(given, "STEPWELL_POOL_SIZE", 8, least=2, most=1000),
             checkpoint_url=given.get("STEPWELL_CHECKPOINT_URL"),
-            log_level=_choice(given, "STEPWELL_LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
-            log_format=_choice(given, "STEPWELL_LOG_FORMAT", "text" if dev else "json", ("json", "text")),
         )
         if dev and settings.host not in ("127.0.0.1", "::1", "localhost"):
             raise InvalidSetting(
                 f"STEPWELL_HOST: {settings.host} is not loopback, and STEPWELL_DEV=1 is for loopback only: unset one of them"
             )
         return settings
+
+
+def _given(environment: Mapping[str, str] | None) -> dict[str, str]:
+    return {k: v for k, v in (os.environ if environment is None else environment).items() if v != ""}
+
+
+def _in_dev_mode(given: Mapping[str, str]) -> bool:
+    return given.get("STEPWELL_DEV") == "1"
 
 
 def _required(given: Mapping[str, str], name: str) -> str:
