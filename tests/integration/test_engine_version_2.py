@@ -10,8 +10,21 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import pytest
 
-from integration.apps import HttpApp, Json, Reply, answer_to, done, serving, sign_timed, step, verified, version_2
+from integration.apps import (
+    HttpApp,
+    Json,
+    Received,
+    Reply,
+    answer_to,
+    done,
+    serving,
+    sign_timed,
+    step,
+    verified,
+    version_2,
+)
 from integration.stand import hurry, idle, running, serving_gateway
 from integration.world import KEY, World
 from stepwell_engine.errors import Unavailable
@@ -320,6 +333,43 @@ async def test_an_app_that_refuses_a_late_call_is_called_again_without_losing_an
         await world.until("select reason = 'EndpointUnreachable' from stepwell.run")
         await hurry(world, engine)
         assert (await world.ended(run_id))["status"] == "completed"
+
+
+@pytest.mark.parametrize("off", [-30.0, 30.0], ids=["behind", "ahead"])
+async def test_an_app_whose_clock_is_wrong_is_not_called_until_it_is_right(
+    world: World, database_url: str, monkeypatch: pytest.MonkeyPatch, off: float
+) -> None:
+    monkeypatch.setattr("stepwell_engine.transport.app_clocks._AGAIN", 0.2)
+    clock = {"off": off}
+    asked = asyncio.Event()
+
+    def said(body: Json) -> Reply:
+        raw = json.dumps({**body, "time": int((time.time() + clock["off"]) * 1000)}).encode()
+        return Reply(body=raw, headers={"stepwell-signature": sign_timed(raw, KEY)})
+
+    async def answer(request: Received) -> Reply:
+        assert verified(request, KEY)
+        if request.method == "GET":
+            asked.set()
+            return said({"app": "shop", "protocol": 2})
+        call = request.json
+        ops = [done()] if call["steps"] else [step("a", 1)]
+        return said({"token": call["call"]["token"], "seq": call["call"]["seq"], "ops": ops})
+
+    async with serving(answer) as http, running(database_url) as engine:
+        app = await declared(world, http)
+        run_id = await world.start(app)
+        await world.until("select reason = 'ClockSkewed' from stepwell.run")
+        assert await world.told(run_id) == [("step_completed", "a")], "what it answered counts"
+        while not asked.is_set():
+            await hurry(world, engine)
+            await asyncio.sleep(0.05)
+        clock["off"] = 0.0
+        while (await world.run(run_id))["status"] == "active":
+            await hurry(world, engine)
+            await asyncio.sleep(0.05)
+        assert (await world.run(run_id))["status"] == "completed"
+    assert [request.method for request in http.received].count("POST") == 2
 
 
 async def test_a_409_that_nobody_signed_is_an_answer_like_any_other(world: World, database_url: str) -> None:

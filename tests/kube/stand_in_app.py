@@ -23,6 +23,8 @@ class StandInApp:
         self.steps = list(steps)
         self.key = key
         self.status = 200
+        self.skew = 0.0
+        """Seconds by which its clock is ahead."""
         self.asked = 0
         app = self
 
@@ -65,6 +67,7 @@ class StandInApp:
             "steps": [{"id": name} for name in self.steps],
             "sdk": {"name": "stand-in", "version": "1.0", "language": "python"},
             "capabilities": [],
+            "time": int((time.time() + self.skew) * 1000),
         }
 
     def __enter__(self) -> Self:

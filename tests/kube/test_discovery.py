@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -72,6 +73,21 @@ def test_status_of_the_app_tells_its_sdk_and_counts(cluster: Cluster, namespace:
         "both functions are counted",
     )
     assert cluster.get(APPS, "shop", namespace=namespace)["status"]["sdk"]["name"] == "stand-in"
+
+
+def test_an_app_whose_clock_is_wrong_says_so_and_still_serves(
+    cluster: Cluster, namespace: str, serving: StandInApp
+) -> None:
+    wait_for_function(cluster, namespace, "shop-place-order")
+    serving.skew = -60.0
+    poke(cluster, namespace)
+    found = wait_for_condition(cluster, namespace, APPS, "shop", "EndpointReachable", "Unknown", "ClockSkewed")
+    message = str((condition(found, "EndpointReachable") or {})["message"])
+    assert re.search(r"the app's clock is \d\d\.\d s behind the database's: keep both machines' clocks right", message)
+    assert (condition(found, "Registered") or {})["status"] == "True"
+    serving.skew = 0.0
+    poke(cluster, namespace)
+    wait_for_condition(cluster, namespace, APPS, "shop", "EndpointReachable", "True", "Reachable")
 
 
 def test_an_event_starts_a_discovered_function(

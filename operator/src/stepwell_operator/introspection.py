@@ -27,7 +27,7 @@ ANSWER_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What the app says it serves; `body` is the raw answer, for telling whether anything changed."""
+    """What the app says it serves; `body` is its answer without the time, for telling whether anything changed."""
 
     body: bytes
     sync: SyncBody
@@ -45,6 +45,8 @@ class Probe:
     reason: str = "Reachable"
     serving: Serving | None = None
     refusal: str | None = None
+    said_at: float | None = None
+    """The app's own time, in unix seconds, where it says one."""
 
 
 async def probe(http: HttpClient, *, url: str, app_id: str, signing_keys: tuple[str, ...], clock: Clock) -> Probe:
@@ -64,7 +66,8 @@ async def probe(http: HttpClient, *, url: str, app_id: str, signing_keys: tuple[
         return Probe(error=f"{url} answers HTTP {answer.status}: look into the app's log", reason="Failing")
     if answer.status in (401, 403):
         return Probe(
-            error=f"{url} answers HTTP {answer.status}: does the app hold the signing key of the app's Secret?",
+            error=f"{url} answers HTTP {answer.status}{_told(answer.body)}: does the app hold the signing key of the app's"
+            " Secret, and is its clock right?",
             reason="Unauthorized",
         )
     if answer.status == 404:
@@ -91,10 +94,26 @@ def _read(body: bytes, *, url: str) -> Probe:
         declarations, _ = read_declarations(sync)
     except (InvalidInput, InvalidDefinition) as error:
         return Probe(error=None, refusal=f"what it says it serves is refused: {error}")
+    said_at = said.get("time")
     return Probe(
         error=None,
-        serving=Serving(body=body, sync=sync, declarations=tuple(declarations), handlers=_handlers(said)),
+        said_at=said_at / 1000 if type(said_at) is int else None,
+        serving=Serving(
+            body=orjson.dumps({**said, "time": None}),
+            sync=sync,
+            declarations=tuple(declarations),
+            handlers=_handlers(said),
+        ),
     )
+
+
+def _told(body: bytes) -> str:
+    """Why the app says it refuses."""
+    try:
+        told = orjson.loads(body)["error"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return ""
+    return f" ({told:.200})" if isinstance(told, str) and told.isprintable() else ""
 
 
 def _handlers(said: dict[str, Any]) -> frozenset[str] | None:

@@ -57,6 +57,7 @@ async def call(caller: Caller, app: App, run_id: str, *, send_in: float = 5.0, t
         seq=lambda: 1,
         deadline=Deadline(timeout),
         send_by=time.monotonic() + send_in,
+        database_time=time.time,
         pace=PACE,
     )
 

@@ -127,6 +127,7 @@ class FunctionRun:
             seq=lambda: run.seq,
             deadline=self._deadline,
             send_by=run.send_by(self._called),
+            database_time=lambda: run.clock.unix(tools.clock.monotonic()),
             # A checkpoint would move the deadline of all the request's calls.
             pace=None if checkpoint_url else (run.lease.definition_id, run.lease.revision, len(run.results)),
         )
@@ -241,7 +242,7 @@ class FunctionRun:
             delay = max(delay, run.start_by(self._called) - run.clock.at(now) + run.margin)
         _log.warning("run %s: %s; trying again in %.1f s", run.id, outcome.message, delay.total_seconds())
         exchange = run.exchange("release")
-        exchange.activity, exchange.reason = Activity.QUEUED, "EndpointUnreachable"
+        exchange.activity, exchange.reason = Activity.QUEUED, outcome.reason
         exchange.delay, exchange.refusals = delay, min(refusals, 1000)
         return exchange
 

@@ -37,6 +37,10 @@ class LeaseClock:
     def at(self, monotonic: float) -> datetime:
         return self.now + timedelta(seconds=monotonic - self.asked_at)
 
+    def unix(self, monotonic: float) -> float:
+        """The same in seconds since 1970."""
+        return self.now.timestamp() + monotonic - self.asked_at
+
     def left(self, monotonic: float) -> float:
         """Seconds until the lease ends; never overestimated."""
         return (self.lease_until - self.now).total_seconds() - (monotonic - self.asked_at)
@@ -117,7 +121,7 @@ class LeasedRun:
         """Until when a call sent now may start and may last, in unix milliseconds of the database's clock: `start_by`, and the
         call's own time."""
         clock = self.clock
-        sent = clock.now.timestamp() + monotonic - clock.asked_at
+        sent = clock.unix(monotonic)
         start_by = min((clock.lease_until - self.margin).timestamp(), sent + _LONGEST_START)
         return ceil(start_by * 1000), ceil((sent + timeout.total_seconds()) * 1000)
 

@@ -274,7 +274,7 @@ class WorkflowRun:
             if any(each.may_have_started for each in self._unreached.values()):
                 exchange.delay = max(exchange.delay, timedelta(seconds=5) + self._run.margin)
             exchange.refusals = min(refusals, 1000)
-            exchange.reason = "EndpointUnreachable"
+            exchange.reason = next(iter(self._unreached.values())).reason
         return exchange
 
     async def _commit(self, exchange: Exchange) -> bool:
@@ -337,6 +337,7 @@ class WorkflowRun:
             seq=lambda: seq,
             deadline=Deadline(timeout.total_seconds()),
             send_by=run.send_by(called),
+            database_time=lambda: run.clock.unix(tools.clock.monotonic()),
             pace=(run.lease.definition_id, run.lease.revision, action.step),
         )
         failpoint("after_answer")

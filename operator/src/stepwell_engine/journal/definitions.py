@@ -131,6 +131,13 @@ class Definitions:
             await connection.execute(statement("definitions/retire_all"), {"app_id": app_id})
             return (await connection.execute(statement("definitions/delete_app"), {"id": app_id})).rowcount == 1
 
+    async def database_time(self) -> float:
+        """The database's time, in unix seconds: the one that calls go by."""
+        async with self._database.connection() as connection:
+            row = await (await connection.execute(statement("database/time"))).fetchone()
+        assert row is not None
+        return float(row[0].timestamp())
+
     async def record_probe(self, app_id: str, *, error: str | None) -> int:
         """Failures in a row, this one included."""
         async with self._database.connection() as connection:

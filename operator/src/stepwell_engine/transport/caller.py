@@ -17,6 +17,7 @@ from stepwell_protocol.wire import ErrorData, InvalidMessage, decode_answer_v1, 
 
 from ..clock import Clock
 from ..model import App
+from .app_clocks import AppClocks
 from .outcomes import Answered, AttemptUsed, Illegal, Outcome, Unreached, try_later
 from .sharing import Sharing
 
@@ -24,6 +25,9 @@ __all__ = ["CODEC", "Caller", "Deadline"]
 
 #: What orjson reads and writes back unchanged needs no slower look.
 CODEC = Codec(loads=orjson.loads, dumps=orjson.dumps)
+
+_ASKING = 5.0
+_LONGEST_DESCRIPTION = 4 * 1024 * 1024
 
 
 class Caller:
@@ -33,6 +37,7 @@ class Caller:
         self._clock = clock
         self.client = HttpClient(max_connections=max_connections)
         self._max_answer = max_answer
+        self._clocks = AppClocks(self._ask_time, clock=clock)
         self._sharing = Sharing(self.client, clock=clock, max_answer=max_answer)
 
     async def close(self) -> None:
@@ -47,18 +52,21 @@ class Caller:
         seq: Callable[[], int],
         deadline: Deadline,
         send_by: float,
-        traceparent: str | None = None,
+        database_time: Callable[[], float],
         pace: Hashable = None,
     ) -> Outcome:
         """Send one call, unless it is past `send_by` (a monotonic time), and wait for its answer until the deadline, which each
         checkpoint of its handler moves on. Cancelling closes the connection.
 
-        `pace`: which calls take about as long as this one; without it, the call shares no request with others."""
+        `database_time`: the database's time at this moment, in unix seconds, as the worker knows it. `pace`: which calls take about
+        as long as this one; without it, the call shares no request with others."""
         if app.url is None:
             return Unreached(
                 "the app has no callback address yet: it has not synced, or its StepwellApp names none",
                 may_have_started=False,
             )
+        if (stopped := await self._clocks.stopped(app, database_time=database_time)) is not None:
+            return stopped
         began = self._clock.monotonic()
         outcome: Outcome | None = None
         if pace is not None and self._sharing.welcomes(app, body, pace=pace):
@@ -68,27 +76,32 @@ class Caller:
             else:
                 outcome = self._meaning(app, fate.status, fate.body, token=token, seq=seq())
         if outcome is None:
-            outcome = await self._alone(app, body, token, seq, deadline, send_by, traceparent)
-        if pace is not None and isinstance(outcome, Answered):
-            self._sharing.note(pace, seconds=self._clock.monotonic() - began)
+            outcome = await self._alone(app, body, token=token, seq=seq, deadline=deadline, send_by=send_by)
+        if isinstance(outcome, Answered):
+            took = self._clock.monotonic() - began
+            if pace is not None:
+                self._sharing.note(pace, seconds=took)
+            if outcome.said_at:
+                received = database_time()
+                self._clocks.note(app, outcome.said_at, sent=received - took, received=received)
         return outcome
 
     async def _alone(
         self,
         app: App,
         body: bytes,
+        *,
         token: int,
         seq: Callable[[], int],
         deadline: Deadline,
         send_by: float,
-        traceparent: str | None,
     ) -> Outcome:
         assert app.url is not None
         try:
             response = await self.client.request(
                 "POST",
                 app.url,
-                headers=self.sign(app, body, traceparent),
+                headers=self._signed(app, body),
                 body=body,
                 timeout=deadline,
                 send_by=send_by,
@@ -109,7 +122,22 @@ class Caller:
             return Unreached(f"{app.url}: {error}")
         return self._read(app, response, token=token, seq=seq())
 
-    def sign(self, app: App, body: bytes, traceparent: str | None = None) -> dict[str, str]:
+    async def _ask_time(self, app: App) -> float | None:
+        """What the app says the time is, in unix seconds. None when it says nothing that can be believed."""
+        try:
+            response = await self.client.request(
+                "GET", str(app.url), headers=self._signed(app, b""), timeout=_ASKING, max_response=_LONGEST_DESCRIPTION
+            )
+        except HttpError:
+            return None
+        if response.status != 200 or self._unsigned(app, response) is not None:
+            return None
+        try:
+            return float(orjson.loads(response.body)["time"]) / 1000
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+            return None
+
+    def _signed(self, app: App, body: bytes) -> dict[str, str]:
         """The headers of a call: both signatures, unless the app wants the timed one only."""
         signed = {headers.CONTENT_TYPE: headers.JSON, headers.APP: app.id}
         if app.protocol >= 2:
@@ -117,8 +145,6 @@ class Caller:
             signed[headers.SIGNATURE] = sign_v2(body, app.signing_keys, now=self._clock.time())
         if not app.timed_signature_only:
             signed[headers.SIGNATURE_V1] = sign_v1(body, app.signing_keys[0])
-        if traceparent is not None:
-            signed[headers.TRACEPARENT] = traceparent
         return signed
 
     def _read(self, app: App, response: Response, *, token: int, seq: int) -> Outcome:
@@ -137,6 +163,8 @@ class Caller:
         if not 200 <= status < 300:
             refusal = _refusal(body) if status == 409 and unsigned is None else None
             if refusal is not None:
+                if refusal == "late":
+                    self._clocks.suspect(app)
                 return Unreached(f"{app.url}: the app refused the call as {refusal}")
             return AttemptUsed(ErrorData(name="HttpError", message=f"the app answered HTTP {status}: {_excerpt(body)}"))
         if unsigned is not None:
@@ -159,7 +187,7 @@ class Caller:
                     f"the call was token {token}, exchange {seq}",
                 )
             )
-        return Answered(answer.ops)
+        return Answered(answer.ops, said_at=answer.time / 1000)
 
     def _unsigned(self, app: App, response: Response) -> str | None:
         """Why the answer's signature is not accepted, None when it is."""

@@ -17,7 +17,10 @@ from stepwell_protocol.wire import ErrorData, Operation
 
 @dataclass(frozen=True, slots=True)
 class Answered:
+    """`said_at`: the app's own time, in unix seconds; 0 when it says none."""
+
     ops: tuple[Operation, ...]
+    said_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,13 @@ class Illegal:
 
 @dataclass(frozen=True, slots=True)
 class Unreached:
-    """`may_have_started`: the app may have got the call, so it must not be repeated before the call's startBy."""
+    """`may_have_started`: the app may have got the call, so it must not be repeated before the call's startBy. `reason` is what
+    the run shows."""
 
     message: str
     retry_after: timedelta | None = None
     may_have_started: bool = True
+    reason: str = "EndpointUnreachable"
 
 
 Outcome = Answered | AttemptUsed | Illegal | Unreached

@@ -11,6 +11,7 @@ from datetime import timedelta
 from stepwell_engine.errors import StepwellError
 from stepwell_engine.journal.definitions import Served, new_signing_key
 from stepwell_engine.model import App, AppSettings
+from stepwell_engine.transport.app_clocks import MARGIN, complaint, skew
 from stepwell_protocol.durations import InvalidDuration
 
 from ..conditions import Fact, Type, false, true, unknown
@@ -131,7 +132,11 @@ async def _probe(context: Context, obj: Json, app: App, endpoint: str) -> Probed
     last = context.probes.get(uid)
     if last is not None and moment < last.due and (last.url, last.poke) == (endpoint, poke):
         return last
+    sent = await context.journal.definitions.database_time()
     found = await probe(context.http, url=endpoint, app_id=app.id, signing_keys=app.signing_keys, clock=context.clock)
+    if found.said_at is not None:
+        received = await context.journal.definitions.database_time()
+        found = _with_right_clock(found, endpoint, seconds=skew(found.said_at, sent=sent, received=received))
     failures = await context.journal.definitions.record_probe(app.id, error=found.error)
     pause = PROBE_EVERY_SECONDS if not failures else RETRY_PROBE_SECONDS[min(failures, 3) - 1]
     probed = Probed(
@@ -144,6 +149,13 @@ async def _probe(context: Context, obj: Json, app: App, endpoint: str) -> Probed
     )
     context.probes[uid] = probed
     return probed
+
+
+def _with_right_clock(found: Probe, endpoint: str, *, seconds: float) -> Probe:
+    """The probe, failed when the app's clock is further off than calls allow: workers don't call it then."""
+    if abs(seconds) <= MARGIN:
+        return found
+    return replace(found, error=f"{endpoint} answers, but {complaint(seconds)}", reason="ClockSkewed")
 
 
 async def _register(context: Context, obj: Json, app: App, probed: Probed) -> Fact:

@@ -1,7 +1,7 @@
 """Names of the HTTP headers that both sides of the wire read and write, in the lower case in which they are sent.
 
 Version 1 signs with `SIGNATURE_V1` and names the app with `APP`. Version 2 signs with `SIGNATURE`, whose value carries
-the time, and says which version is spoken in `PROTOCOL`. `TRACEPARENT` is W3C Trace Context and is passed on unchanged.
+the time, and says which version is spoken in `PROTOCOL`.
 """
 
 from typing import Final
@@ -13,7 +13,6 @@ PROTOCOL: Final = "stepwell-protocol"
 AUTHORIZATION: Final = "authorization"
 CONTENT_TYPE: Final = "content-type"
 RETRY_AFTER: Final = "retry-after"
-TRACEPARENT: Final = "traceparent"
 
 JSON: Final = "application/json"
 PROTOCOL_VERSION: Final = 2
