@@ -139,6 +139,24 @@ async def test_cancel_asks_first_and_shows_the_end(
     assert not await browser.evaluate("!!document.querySelector('.run-head button.danger')")
 
 
+async def test_a_run_whose_app_can_not_be_called_says_why(
+    dashboard: Dashboard, browser: Page, stage: Stage, shop: str
+) -> None:
+    run = stage.run(shop, "order", activity="queued", reason="EndpointUnreachable")
+    other = stage.run(shop, "refund", activity="queued", reason="ClockSkewed")
+    fine = stage.run(shop, "count", activity="queued")
+    await browser.goto(f"{dashboard.url}/")
+    text = "document.querySelector('[data-run=\"{}\"] .run-now').textContent"
+    await browser.until(f"{text.format(run.id)}.includes('be reached')")
+    assert "clock is wrong" in await browser.evaluate(text.format(other.id))
+    assert await browser.evaluate(text.format(fine.id)) == ""
+    await browser.goto(f"{dashboard.url}/runs/{run.id}")
+    await browser.see("be reached. It is called again by itself; that uses up no attempt")
+    run.to("active", activity="executing", reason=None)
+    await browser.until("!document.querySelector('.failure')")
+    assert browser.noise == []
+
+
 async def test_rerun_leads_to_the_new_run(dashboard: Dashboard, browser: Page, stage: Stage, shop: str) -> None:
     run = stage.run(shop, "order", input={"n": 1})
     run.to("completed", output=1)

@@ -6,6 +6,7 @@ import { Link } from "../router";
 import { useNow } from "../time/clock";
 import { duration, relative } from "../time/format";
 import { Ago, Environment, Id } from "./Bits";
+import { heldBy } from "./held";
 import { Status } from "./Status";
 
 interface Props {
@@ -59,6 +60,8 @@ function Now({ run }: { run: Run }) {
     return text ? <span className={run.status === "failed" ? "bad" : "muted"} title={text}>{text}</span> : null;
   }
   if (run.activity === "paused") return <span className="warn">{run.reason ?? "until somebody resumes it"}</span>;
+  const held = heldBy(run);
+  if (held !== null) return <span className="warn">{held}</span>;
   if (run.status !== "active" || run.pending === null) return null;
   const { type, event, step, due } = run.pending;
   const when = due === null ? "" : relative(Date.parse(due), now);

@@ -4,6 +4,7 @@ import { type ReactNode, useEffect, useMemo, useState } from "react";
 import { post } from "../api/client";
 import { Ago, AppName, Copy, Empty, Environment, Id, LiveMark, Skeleton, Trouble } from "../components/Bits";
 import { Confirm, type Question } from "../components/Confirm";
+import { heldBy } from "../components/held";
 import { RunPanel } from "../components/RunPanel";
 import { Status } from "../components/Status";
 import { StepPanel } from "../components/StepPanel";
@@ -36,6 +37,7 @@ function Shown({ trace, location, live }: { trace: Trace; location: URL; live: R
   const drawing = useMemo(() => draw(trace), [trace]);
   const chosen = location.searchParams.get("step");
   const span = drawing.spans.find((each) => each.id === chosen);
+  const held = heldBy(run);
   const [question, setQuestion] = useState<Question | null>(null);
   useEffect(() => {
     document.title = `${run.definition} · Stepwell`;
@@ -75,6 +77,11 @@ function Shown({ trace, location, live }: { trace: Trace; location: URL; live: R
       {run.activity === "paused" && (
         <div className="failure paused" role="note">
           <strong>Paused: {run.reason ?? "by hand"}</strong> Nothing happens until somebody resumes it.
+        </div>
+      )}
+      {held !== null && (
+        <div className="failure paused" role="note">
+          <strong>Held up: {held}.</strong> It is called again by itself; that uses up no attempt. See <Link href="/apps">Apps</Link>.
         </div>
       )}
       <TimeSplit spans={drawing.spans} run={period} now={now} />
