@@ -6,7 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel, Field
@@ -104,6 +104,22 @@ def test_a_bad_duration_is_refused_with_the_fix() -> None:
     async def f(step: Step) -> None: ...
 
     with pytest.raises(Mistake, match="write whole numbers with a unit"):
+        app.definitions()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"on": "order.placed"}, r"on: takes Event\(…\) or Cron\(…\); got 'order.placed'"),
+        ({"backoff": "10ms"}, r"backoff: takes Backoff\(…\); got '10ms'"),
+        ({"concurrency": 5}, r"concurrency: takes Limit\(…\); got 5"),
+    ],
+    ids=lambda part: next(iter(part)) if isinstance(part, dict) else None,
+)
+def test_a_policy_of_another_type_is_refused_with_the_fix(options: dict[str, Any], told: str) -> None:
+    app = App("shop")
+    app.function(**options)(lambda step: None)
+    with pytest.raises(Mistake, match=told):
         app.definitions()
 
 

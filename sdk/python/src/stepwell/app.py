@@ -107,13 +107,13 @@ class App:
             priority: higher ones first.
         """
         options = {
-            "triggers": tuple(on) if isinstance(on, Sequence) else (on,),
+            "triggers": _several(on),
             "max_attempts": max_attempts,
             "backoff": backoff,
             "step_timeout": step_timeout,
             "start_timeout": start_timeout,
             "run_timeout": run_timeout,
-            "concurrency": tuple(concurrency) if isinstance(concurrency, Sequence) else (concurrency,),
+            "concurrency": _several(concurrency),
             "priority": priority,
         }
         return Declare(self, id, options)
@@ -337,6 +337,11 @@ class App:
     def _has_key(self) -> bool:
         connection = self.client.connection
         return connection.app_id is not None and bool(connection.signing_keys)
+
+
+def _several(given: Any) -> tuple[Any, ...]:
+    """One or several. What is neither is found out when the definition is made."""
+    return tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else (given,)
 
 
 class Declare:

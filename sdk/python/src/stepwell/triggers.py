@@ -83,14 +83,15 @@ def definition(
     hold.
 
     Raises:
-        Mistake: a duration cannot be read.
+        Mistake: a duration cannot be read, or a policy is not one.
     """
+    waits = None if backoff is None else _document(backoff, Backoff, name="backoff")
     return _present(
-        triggers=[trigger.document() for trigger in triggers],
+        triggers=[_document(trigger, Event, Cron, name="on") for trigger in triggers],
         input=None if input_schema is None else {"schema": dict(input_schema)},
-        retries=_present(maxAttempts=max_attempts, backoff=None if backoff is None else backoff.document()) or None,
+        retries=_present(maxAttempts=max_attempts, backoff=waits) or None,
         timeouts=_present(step=spelled(step_timeout), start=spelled(start_timeout), run=spelled(run_timeout)) or None,
-        concurrency=[limit.document() for limit in concurrency] or None,
+        concurrency=[_document(limit, Limit, name="concurrency") for limit in concurrency] or None,
         priority=priority,
     )
 
@@ -109,6 +110,14 @@ def spelled(duration: Duration | None) -> str | None:
         return format_duration(duration if isinstance(duration, timedelta) else timedelta(seconds=duration))
     except InvalidDuration as error:
         raise Mistake(str(error)) from None
+
+
+def _document(given: Any, *kinds: type[Event | Cron | Backoff | Limit], name: str) -> dict[str, Any]:
+    if not isinstance(given, kinds):
+        listed = " or ".join(f"{kind.__name__}(…)" for kind in kinds)
+        raise Mistake(f"{name}: takes {listed}; got {given!r:.60}")
+    document: dict[str, Any] = given.document()
+    return document
 
 
 def _present(**members: Any) -> dict[str, Any]:
