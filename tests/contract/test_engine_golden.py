@@ -1,11 +1,12 @@
 """The golden conversations, replayed against a whole engine: what the app answers goes in, what the engine must send comes out.
 
 Only what differs from one conversation to the next is put in its place: ids, the key, the address, instants, and in version 2
-the terms of a call. Everything else is compared byte for byte.
+the terms of a call and the app's time. Everything else is compared byte for byte.
 """
 
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -51,6 +52,7 @@ class Script:
         terms = request.json["call"]
         under = b'"token":%d,"seq":%d' % (terms["token"], terms["seq"])
         body = re.sub(rb'"token":\d+,"seq":\d+', under, next(self.answers))
+        body = re.sub(rb'"time":\d+', b'"time":%d' % (time.time() * 1000), body)
         return Reply(body=body, headers={"stepwell-signature": sign_timed(body, self.key)})
 
 

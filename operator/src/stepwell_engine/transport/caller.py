@@ -18,13 +18,15 @@ from stepwell_protocol.wire import ErrorData, InvalidMessage, decode_answer_v1, 
 from ..clock import Clock
 from ..model import App
 from .app_clocks import AppClocks
-from .outcomes import Answered, AttemptUsed, Illegal, Outcome, Unreached, try_later
-from .sharing import Sharing
+from .outcomes import Answered, AttemptUsed, Illegal, Outcome, Unreached, timed_out, try_later
+from .sharing import Fate, Sharing
 
 __all__ = ["CODEC", "Caller", "Deadline"]
 
 #: What orjson reads and writes back unchanged needs no slower look.
 CODEC = Codec(loads=orjson.loads, dumps=orjson.dumps)
+
+_REFUSED = 409
 
 _ASKING = 5.0
 _LONGEST_DESCRIPTION = 4 * 1024 * 1024
@@ -68,15 +70,14 @@ class Caller:
         if (stopped := await self._clocks.stopped(app, database_time=database_time)) is not None:
             return stopped
         began = self._clock.monotonic()
-        outcome: Outcome | None = None
+        came: Fate = None
         if pace is not None and self._sharing.welcomes(app, body, pace=pace):
-            fate = await self._sharing.call(app, body, timeout=deadline.seconds, send_by=send_by)
-            if not isinstance(fate, OneAnswer):
-                outcome = fate
-            else:
-                outcome = self._meaning(app, fate.status, fate.body, token=token, seq=seq())
-        if outcome is None:
-            outcome = await self._alone(app, body, token=token, seq=seq, deadline=deadline, send_by=send_by)
+            came = await self._sharing.call(app, body, timeout=deadline.seconds, send_by=send_by)
+        if came is None:
+            came = await self._alone(app, body, deadline=deadline, send_by=send_by)
+        if not isinstance(came, OneAnswer):
+            return came
+        outcome = self._read(app, came, token=token, seq=seq())
         if isinstance(outcome, Answered):
             took = self._clock.monotonic() - began
             if pace is not None:
@@ -87,15 +88,9 @@ class Caller:
         return outcome
 
     async def _alone(
-        self,
-        app: App,
-        body: bytes,
-        *,
-        token: int,
-        seq: Callable[[], int],
-        deadline: Deadline,
-        send_by: float,
-    ) -> Outcome:
+        self, app: App, body: bytes, *, deadline: Deadline, send_by: float
+    ) -> OneAnswer | AttemptUsed | Unreached:
+        """The answer to a call in a request of its own, whose signature was checked, or what else came of it."""
         assert app.url is not None
         try:
             response = await self.client.request(
@@ -108,19 +103,22 @@ class Caller:
                 max_response=self._max_answer,
             )
         except ResponseTimeout:
-            return AttemptUsed(
-                ErrorData(
-                    name="StepTimedOut",
-                    message=f"the app did not answer within {deadline.seconds:g} s (timeouts.step)",
-                )
-            )
+            return timed_out(deadline.seconds)
         except (NotSent, RequestRefused) as error:
             return Unreached(f"{app.url}: {error}", may_have_started=False)
         except ResponseTooLarge as error:
             return AttemptUsed(ErrorData(name="UnreadableAnswer", message=f"{app.url}: {error}"))
         except HttpError as error:
             return Unreached(f"{app.url}: {error}")
-        return self._read(app, response, token=token, seq=seq())
+        status = response.status
+        if (unreached := try_later(app.url, status, response)) is not None:
+            return unreached
+        if (200 <= status < 300 or status == _REFUSED) and (reason := self._unsigned(app, response)) is not None:
+            if status == _REFUSED:
+                return _http_error(status, response.body)
+            message = f"the app answered HTTP {status}, but {reason}"
+            return AttemptUsed(ErrorData(name="UnsignedAnswer", message=message))
+        return OneAnswer(0, status, response.body)
 
     async def _ask_time(self, app: App) -> float | None:
         """What the app says the time is, in unix seconds. None when it says nothing that can be believed."""
@@ -147,30 +145,17 @@ class Caller:
             signed[headers.SIGNATURE_V1] = sign_v1(body, app.signing_keys[0])
         return signed
 
-    def _read(self, app: App, response: Response, *, token: int, seq: int) -> Outcome:
-        status = response.status
-        if (unreached := try_later(str(app.url), status, response)) is not None:
-            return unreached
-        unsigned = self._unsigned(app, response) if status == 409 or 200 <= status < 300 else None
-        return self._meaning(app, status, response.body, token=token, seq=seq, unsigned=unsigned)
-
-    def _meaning(
-        self, app: App, status: int, body: bytes, *, token: int, seq: int, unsigned: str | None = None
-    ) -> Outcome:
-        """What an answer comes to. `unsigned`: why its signature is not accepted."""
+    def _read(self, app: App, came: OneAnswer, *, token: int, seq: int) -> Outcome:
+        """What a well signed answer comes to."""
+        _, status, body = came
         if (unreached := try_later(str(app.url), status)) is not None:
             return unreached
+        if status == _REFUSED and (refused := _refusal(body)) is not None:
+            if refused == "late":
+                self._clocks.suspect(app)
+            return Unreached(f"{app.url}: the app refused the call as {refused}")
         if not 200 <= status < 300:
-            refusal = _refusal(body) if status == 409 and unsigned is None else None
-            if refusal is not None:
-                if refusal == "late":
-                    self._clocks.suspect(app)
-                return Unreached(f"{app.url}: the app refused the call as {refusal}")
-            return AttemptUsed(ErrorData(name="HttpError", message=f"the app answered HTTP {status}: {_excerpt(body)}"))
-        if unsigned is not None:
-            return AttemptUsed(
-                ErrorData(name="UnsignedAnswer", message=f"the app answered HTTP {status}, but {unsigned}")
-            )
+            return _http_error(status, body)
         try:
             if app.protocol < 2:
                 return Answered((decode_answer_v1(body, codec=CODEC),))
@@ -212,6 +197,10 @@ def _refusal(body: bytes) -> str | None:
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return None
     return str(refused)[:40]
+
+
+def _http_error(status: int, body: bytes) -> AttemptUsed:
+    return AttemptUsed(ErrorData(name="HttpError", message=f"the app answered HTTP {status}: {_excerpt(body)}"))
 
 
 def _excerpt(body: bytes) -> str:

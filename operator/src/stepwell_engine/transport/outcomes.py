@@ -50,6 +50,12 @@ Outcome = Answered | AttemptUsed | Illegal | Unreached
 TRY_LATER: Final = frozenset({408, 425, 429, 502, 503, 504})
 
 
+def timed_out(seconds: float) -> AttemptUsed:
+    """The call's time is up."""
+    message = f"the app did not answer within {seconds:g} s (timeouts.step)"
+    return AttemptUsed(ErrorData(name="StepTimedOut", message=message))
+
+
 def try_later(url: str, status: int, response: Response | None = None) -> Unreached | None:
     """What a status comes to that says: not now. None for any other."""
     if status not in TRY_LATER:

@@ -20,11 +20,11 @@ from stepwell_protocol.client import Deadline, HttpClient, Response
 from stepwell_protocol.http_errors import HttpError, NotSent, RequestRefused, ResponseInvalid, ResponseTimeout
 from stepwell_protocol.sharing import OneAnswer, PartReader, encode_calls
 from stepwell_protocol.signing import SignatureRefused, sign_v2
-from stepwell_protocol.wire import ErrorData, InvalidMessage
+from stepwell_protocol.wire import InvalidMessage
 
 from ..clock import Clock
 from ..model import App
-from .outcomes import AttemptUsed, Unreached, try_later
+from .outcomes import AttemptUsed, Unreached, timed_out, try_later
 
 #: Enough to make the cost of a request small beside that of its calls; more would only bind more calls to one process of the app.
 _MOST_TOGETHER = 64
@@ -37,6 +37,7 @@ _MOST_PACES = 100_000
 #: Statuses with which an app, or what is in front of it, refuses a request that it has not looked into.
 _NOT_TAKEN = frozenset({400, 401, 403, 404, 405, 411, 413, 415, 422})
 
+#: What came of a call that was sent with others; None: it was not sent.
 Fate = OneAnswer | AttemptUsed | Unreached | None
 
 
@@ -124,8 +125,7 @@ class Sharing:
                 sink=ride.take,
             )
         except ResponseTimeout:
-            late = f"the app did not answer within {timeout:g} s (timeouts.step)"
-            ride.end(AttemptUsed(ErrorData(name="StepTimedOut", message=late)))
+            ride.end(timed_out(timeout))
         except (NotSent, RequestRefused) as error:
             ride.end(Unreached(f"{app.url}: {error}", may_have_started=False))
         except HttpError as error:
