@@ -88,6 +88,7 @@ class Engine:
             checkpoint_url=settings.checkpoint_url or checkpoint_url,
             draining=lambda: worker.stopping,
             crowded=lambda: worker.crowded,
+            company=lambda: len(worker.leased) > 1,
             timer_set=timer_set,
             work_made=work_made,
         )

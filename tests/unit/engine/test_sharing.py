@@ -58,6 +58,7 @@ async def call(caller: Caller, app: App, run_id: str, *, send_in: float = 5.0, t
         deadline=Deadline(timeout),
         send_by=time.monotonic() + send_in,
         database_time=time.time,
+        company=True,
         pace=PACE,
     )
 

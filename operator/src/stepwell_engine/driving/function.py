@@ -128,6 +128,7 @@ class FunctionRun:
             deadline=self._deadline,
             send_by=run.send_by(self._called),
             database_time=lambda: run.clock.unix(tools.clock.monotonic()),
+            company=tools.company(),
             # A checkpoint would move the deadline of all the request's calls.
             pace=None if checkpoint_url else (run.lease.definition_id, run.lease.revision, len(run.results)),
         )

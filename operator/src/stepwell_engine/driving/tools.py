@@ -26,6 +26,8 @@ class Tools:
     """The worker is stopping: give runs back at the next commit."""
     crowded: Callable[[], bool]
     """Runs of others wait for a place: don't stay on one for long."""
+    company: Callable[[], bool]
+    """Other runs are driven at the same time."""
     timer_set: Callable[[datetime], None]
     """A wait with this due time is on record."""
     work_made: WorkMade

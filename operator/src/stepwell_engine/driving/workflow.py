@@ -338,6 +338,7 @@ class WorkflowRun:
             deadline=Deadline(timeout.total_seconds()),
             send_by=run.send_by(called),
             database_time=lambda: run.clock.unix(tools.clock.monotonic()),
+            company=tools.company(),
             pace=(run.lease.definition_id, run.lease.revision, action.step),
         )
         failpoint("after_answer")

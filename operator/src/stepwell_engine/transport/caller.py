@@ -55,13 +55,15 @@ class Caller:
         deadline: Deadline,
         send_by: float,
         database_time: Callable[[], float],
+        company: bool = False,
         pace: Hashable = None,
     ) -> Outcome:
         """Send one call, unless it is past `send_by` (a monotonic time), and wait for its answer until the deadline, which each
         checkpoint of its handler moves on. Cancelling closes the connection.
 
-        `database_time`: the database's time at this moment, in unix seconds, as the worker knows it. `pace`: which calls take about
-        as long as this one; without it, the call shares no request with others."""
+        `database_time`: the database's time at this moment, in unix seconds, as the worker knows it. `company`: other
+        calls may be ready in this turn of the event loop. `pace`: which calls take about as long as this one; without it, the call
+        shares no request with others."""
         if app.url is None:
             return Unreached(
                 "the app has no callback address yet: it has not synced, or its StepwellApp names none",
@@ -71,7 +73,7 @@ class Caller:
             return stopped
         began = self._clock.monotonic()
         came: Fate = None
-        if pace is not None and self._sharing.welcomes(app, body, pace=pace):
+        if company and pace is not None and self._sharing.welcomes(app, body, pace=pace):
             came = await self._sharing.call(app, body, timeout=deadline.seconds, send_by=send_by)
         if came is None:
             came = await self._alone(app, body, deadline=deadline, send_by=send_by)
