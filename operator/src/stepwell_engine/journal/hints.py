@@ -30,10 +30,14 @@ class Hints:
                 await connection.execute(statement("hints/listen"))
                 yield None
                 while True:
-                    heard = None
+                    heard: list[str] = []
                     async with aclosing(connection.notifies(timeout=interval, stop_after=1)) as notices:
                         async for notice in notices:
-                            heard = notice.payload
-                    yield heard
+                            heard.append(notice.payload)
+                    # Several may come at once, whatever one asks for.
+                    for name in heard:
+                        yield name
+                    if not heard:
+                        yield None
         except Lost as error:
             raise Unavailable(f"listening for hints: {str(error).strip() or type(error).__name__}") from error
