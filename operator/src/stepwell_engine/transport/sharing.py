@@ -7,8 +7,8 @@ What calls give up for company is that closing the connection stops one handler:
 share that are over soon: a call whose like, the same step of the same definition, was last answered within `_SOON`. A call that
 is cancelled leaves its request, and the last one to leave closes it.
 
-An app that does not take a request with several calls is sent each of them alone, and so is all else for a while; it is the same
-when a connection was lost, so that a run whose call brings its app down takes others with it only once.
+An app that does not take a request with several calls is sent each of them alone, and so is all else for a minute; it is the
+same when a connection was lost, so that a run whose call brings its app down seldom takes others with it.
 """
 
 import asyncio
