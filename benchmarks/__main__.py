@@ -72,9 +72,11 @@ def _systems(database: Database, scratch: Path) -> list[System]:
         Stepwell(database, scratch, kind="plain app", app="plain_app", checkpointing=False),
     ]
     if (server := peers.restate_server()) is not None:
-        systems.append(Restate(server, peers.python(), scratch))
+        systems.append(
+            Restate(server, peers.python(), scratch, version=peers.restate_version(), sdk=peers.version("restate-sdk"))
+        )
     if peers.python().exists():
-        systems.append(Dbos(peers.python(), database, scratch))
+        systems.append(Dbos(peers.python(), database, scratch, version=peers.version("dbos")))
     return systems
 
 

@@ -4,6 +4,8 @@ They live in `${XDG_CACHE_HOME:-~/.cache}/stepwell/peers`, outside of the projec
 their own. What is not installed is not measured.
 """
 
+import importlib.metadata
+import json
 import os
 import shutil
 import subprocess
@@ -35,6 +37,22 @@ def restate_server() -> Path | None:
         return None
     found = sorted((folder() / "node_modules" / "@restatedev").glob("restate-server-*/bin/restate-server"))
     return found[0] if found else None
+
+
+def version(distribution: str) -> str:
+    """Which one of a Python package is installed there; empty when it is not."""
+    found = importlib.metadata.distributions(name=distribution, path=[str(site) for site in _site_packages()])
+    return next((each.version for each in found), "")
+
+
+def restate_version() -> str:
+    """The server's."""
+    package = folder() / "node_modules" / RESTATE / "package.json"
+    return str(json.loads(package.read_text())["version"])
+
+
+def _site_packages() -> list[Path]:
+    return sorted((folder() / "python" / "lib").glob("python*/site-packages"))
 
 
 def install(*, say: Callable[[str], None]) -> None:

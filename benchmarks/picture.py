@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, LABEL, BAR, GAP = 860, 210, 22, 8
-OURS, THEIRS = "#4f46e5", "#94a3b8"
+OURS, THEIRS = "#0f766e", "#94a3b8"
+TOP = 76
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +21,16 @@ class Bars:
         return 44 + len(self.bars) * (BAR + GAP)
 
 
-def draw(title: str, groups: tuple[Bars, ...]) -> str:
-    height = 56 + sum(group.height for group in groups)
+def draw(title: str, groups: tuple[Bars, ...], *, below: str) -> str:
+    """`below`: what stands under the title."""
+    height = TOP + sum(group.height for group in groups)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="system-ui, sans-serif">',
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
         _text(20, 34, title, size=18, weight=600),
+        _text(20, 56, below, size=12),
     ]
-    top = 56
+    top = TOP
     for group in groups:
         lines += _group(group, top)
         top += group.height

@@ -57,7 +57,9 @@ class Report:
         ratios.add_column("times better", no_wrap=True)
         for mine in ours:
             for peer in peers:
-                ratios.add_column(f"{mine.name.partition(', ')[2]}\nto {peer.name}", justify="right", style="bold")
+                ratios.add_column(
+                    f"{mine.name.partition(', ')[2]}\nto {peer.name.partition(' ')[0]}", justify="right", style="bold"
+                )
         figures = Table(box=SIMPLE_HEAD)
         figures.add_column("figures", no_wrap=True)
         for each in self.measured:
@@ -100,6 +102,7 @@ class Report:
                     self._bars(lambda each: _cpu(each) * 1e6, "{:,.0f}"),
                 ),
             ),
+            below=f"{_machine()}, {self.started:%Y-%m-%d}; CPU at the best rate",
         )
         stem.with_suffix(".svg").write_text(picture)
         return stem.with_suffix(".json")

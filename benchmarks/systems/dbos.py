@@ -22,9 +22,8 @@ APP = Path(__file__).parent / "apps" / "dbos_app.py"
 
 
 class Dbos:
-    name = "DBOS"
-
-    def __init__(self, python: Path, database: Database, scratch: Path) -> None:
+    def __init__(self, python: Path, database: Database, scratch: Path, *, version: str) -> None:
+        self.name = f"DBOS {version}"
         self._python = python
         self._database = database
         self._log = scratch / "dbos.log"

@@ -18,9 +18,8 @@ APP = Path(__file__).parent / "apps"
 
 
 class Restate:
-    name = "Restate"
-
-    def __init__(self, server: Path, python: Path, scratch: Path) -> None:
+    def __init__(self, server: Path, python: Path, scratch: Path, *, version: str, sdk: str) -> None:
+        self.name = f"Restate {version}, Python SDK {sdk}"
         self._server = server
         self._python = python
         self._scratch = scratch
