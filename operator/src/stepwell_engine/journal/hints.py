@@ -30,11 +30,9 @@ class Hints:
                 await connection.execute(statement("hints/listen"))
                 yield None
                 while True:
-                    heard: list[str] = []
                     async with aclosing(connection.notifies(timeout=interval, stop_after=1)) as notices:
-                        async for notice in notices:
-                            heard.append(notice.payload)
-                    # Several may come at once, whatever one asks for.
+                        # Several may come at once, whatever one asks for.
+                        heard = [notice.payload async for notice in notices]
                     for name in heard:
                         yield name
                     if not heard:
