@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, LABEL, BAR, GAP = 860, 210, 22, 8
+WIDTH, LABEL, BAR, GAP = 860, 260, 22, 8
 OURS, THEIRS = "#0f766e", "#94a3b8"
 TOP = 76
 
