@@ -62,6 +62,9 @@ class Entry(StrEnum):
     COMPENSATION_STARTED = "compensation_started"
 
 
+#: Between a lease's end and the last start of anything under it, for the network and for clocks: an app's may be off by so much.
+MARGIN = timedelta(seconds=2)
+
 #: Entries that settle a step: at most one of them per (run, step, occurrence).
 RESULTS = frozenset({Entry.STEP_COMPLETED, Entry.STEP_FAILED, Entry.STEP_SKIPPED, Entry.WAIT_COMPLETED})
 

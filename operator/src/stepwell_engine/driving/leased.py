@@ -13,13 +13,10 @@ from uuid import UUID
 from stepwell_protocol.wire import encode_entry
 
 from ..journal.queue import Exchange, Lease, Outcome
-from ..model import RESULTS, Entry, PendingWait, Step
+from ..model import MARGIN, RESULTS, Entry, PendingWait, Step
 
 #: The step under which failures outside any step back off. No handler can name a step so.
 WHOLE_RUN = "$run"
-
-#: A margin between the lease's end and the last start of anything under it, for clocks and for the network.
-_MARGIN = timedelta(seconds=2)
 
 #: Seconds after sending in which a call may start.
 _LONGEST_START = 5.0
@@ -70,7 +67,7 @@ class LeasedRun:
         self.lease = lease
         self.id = str(lease.run_id)
         self.clock = LeaseClock(lease.now, asked_at, lease.lease_until)
-        self.margin = min(_MARGIN, lease_length / 4)
+        self.margin = min(MARGIN, lease_length / 4)
         self.seq = 1
         self.lost = False
         self.cancel_requested = lease.cancel_requested

@@ -1,7 +1,7 @@
 """Apps whose clocks can't be trusted with the times of a call.
 
 startBy and endBy are times of the database. An app that is behind would start what is too late by then, one that is ahead refuses
-everything as late. So an app that is off by more than `MARGIN` is called no more until its clock is right: every `_AGAIN` seconds
+everything as late. So an app that is off by more than the margin is called no more until its clock is right: every `_AGAIN` seconds
 it is asked for the time, by the signed GET that also says what it serves. What it has answered by then counts; the fence has
 judged it.
 
@@ -14,11 +14,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ..clock import Clock
-from ..model import App
+from ..model import MARGIN, App
 from .outcomes import Unreached
-
-#: Seconds. A lease ends this much after the last start that a call may make under it.
-MARGIN = 2.0
 
 _AGAIN = 10.0
 
@@ -31,6 +28,11 @@ def skew(said: float, *, sent: float, received: float) -> float:
     if said > received:
         return said - received
     return min(said - sent, 0.0)
+
+
+def is_off(seconds: float) -> bool:
+    """Further than the margin of a lease allows for."""
+    return abs(seconds) > MARGIN.total_seconds()
 
 
 @dataclass(slots=True)
@@ -50,7 +52,7 @@ class AppClocks:
     def note(self, app: App, said: float, *, sent: float, received: float) -> None:
         """What an answer said."""
         found = skew(said, sent=sent, received=received)
-        if abs(found) > MARGIN:
+        if is_off(found):
             self._doubt(app, found)
 
     def suspect(self, app: App) -> None:
@@ -68,7 +70,7 @@ class AppClocks:
             sent = database_time()
             said = await self._ask(app)
             found = 0.0 if said is None else skew(said, sent=sent, received=database_time())
-            if abs(found) <= MARGIN:
+            if not is_off(found):
                 self._doubts.pop(app.id, None)
                 if doubt.seconds:
                     _log.info("the clock of app %s is right again", app.id)

@@ -11,7 +11,7 @@ from datetime import timedelta
 from stepwell_engine.errors import StepwellError
 from stepwell_engine.journal.definitions import Served, new_signing_key
 from stepwell_engine.model import App, AppSettings
-from stepwell_engine.transport.app_clocks import MARGIN, complaint, skew
+from stepwell_engine.transport.app_clocks import complaint, is_off, skew
 from stepwell_protocol.durations import InvalidDuration
 
 from ..conditions import Fact, Type, false, true, unknown
@@ -153,7 +153,7 @@ async def _probe(context: Context, obj: Json, app: App, endpoint: str) -> Probed
 
 def _with_right_clock(found: Probe, endpoint: str, *, seconds: float) -> Probe:
     """The probe, failed when the app's clock is further off than calls allow: workers don't call it then."""
-    if abs(seconds) <= MARGIN:
+    if not is_off(seconds):
         return found
     return replace(found, error=f"{endpoint} answers, but {complaint(seconds)}", reason="ClockSkewed")
 

@@ -55,11 +55,6 @@ class PartReader:
         self._keys = keys
         self._held = bytearray()
 
-    @property
-    def between_parts(self) -> bool:
-        """Nothing is left over: where a stream may end."""
-        return not self._held
-
     def feed(self, data: bytes, *, now: float) -> list[OneAnswer]:
         """The answers of all parts that are complete now. `now`: unix seconds on this machine.
 
